@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""cpio archives in the "newc" format, as the kernel's initramfs takes them.
+
+Documentation/driver-api/early-userspace/buffer-format.rst has the format. Owners and times are
+constant, so that equal content gives equal archives. Archives of this kind may be concatenated.
+"""
+
+import io
+import os
+import stat
+
+
+class Archive:
+    """An archive that is being written; folders on the way to a file are made as needed."""
+
+    def __init__(self):
+        self._out = io.BytesIO()
+        self._inode = 0
+        self._folders = {""}
+
+    def _member(self, name, mode, data=b"", rdev=(0, 0)):
+        self._inode += 1
+        raw = name.encode() + b"\0"
+        fields = (self._inode, mode, 0, 0, 1, 0, len(data), 0, 0, *rdev, len(raw), 0)
+        self._out.write(b"070701" + b"".join(b"%08X" % field for field in fields) + raw)
+        self._pad()
+        self._out.write(data)
+        self._pad()
+
+    def _pad(self):
+        self._out.write(b"\0" * (-self._out.tell() % 4))
+
+    def folder(self, name, mode=0o755):
+        """Add a folder, and those above it."""
+        name = name.strip("/")
+        if name in self._folders:
+            return
+        self.folder(os.path.dirname(name))
+        self._folders.add(name)
+        self._member(name, stat.S_IFDIR | mode)
+
+    def file(self, name, data, mode=0o644):
+        """Add a regular file of these bytes (or this text)."""
+        name = name.strip("/")
+        self.folder(os.path.dirname(name))
+        self._member(name, stat.S_IFREG | mode, data.encode() if isinstance(data, str) else data)
+
+    def link(self, name, target):
+        """Add a symbolic link."""
+        name = name.strip("/")
+        self.folder(os.path.dirname(name))
+        self._member(name, stat.S_IFLNK | 0o777, target.encode())
+
+    def device(self, name, major, minor, mode=0o600):
+        """Add a character device."""
+        name = name.strip("/")
+        self.folder(os.path.dirname(name))
+        self._member(name, stat.S_IFCHR | mode, rdev=(major, minor))
+
+    def bytes(self):
+        """End the archive and return it, padded so that another may follow."""
+        self._inode = -1
+        self._member("TRAILER!!!", 0)
+        self._out.write(b"\0" * (-self._out.tell() % 512))
+        return self._out.getvalue()

@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Debian's kernels in the cache: bootable images, their modules, and headers to build against."""
+
+import dataclasses
+import pathlib
+import struct
+import subprocess
+
+from . import cache, debian
+
+
+@dataclasses.dataclass(frozen=True)
+class Series:
+    """Where one kernel line comes from, and in which tree modules for it are compiled."""
+    suite: str
+    toolchain: str | None = None    # a suite whose compiler is needed, None: the machine's own
+
+
+SERIES = {
+    "6.1": Series("bookworm"),
+    "6.12": Series("bookworm-backports"),
+    "7.3": Series("trixie-backports", toolchain="trixie"),
+}
+
+# Decompressors by the first bytes of a compressed kernel or module.
+_MAGIC = {
+    b"\xfd7zXZ\0": ["xz", "-dc", "--single-stream"],
+    b"\x28\xb5\x2f\xfd": ["zstd", "-dc"],
+    b"\x1f\x8b": ["gzip", "-dc"],
+}
+
+
+def _series(kernel):
+    if kernel not in SERIES:
+        raise cache.Failure(f"unknown kernel '{kernel}'; there are {', '.join(SERIES)}")
+    return SERIES[kernel]
+
+
+def _decompress(data):
+    for magic, command in _MAGIC.items():
+        if data.startswith(magic):
+            # A bzImage's payload has the unpacked size behind it: a warning about it, not an error.
+            done = subprocess.run(command, input=data, capture_output=True, check=False)
+            if not done.stdout:
+                raise cache.Failure(f"{command[0]}: {done.stderr.decode().strip()}")
+            return done.stdout
+    return data
+
+
+def _vmlinux(image):
+    """The ELF kernel inside a bzImage (Documentation/arch/x86/boot.rst: payload_offset).
+
+    Unpacking it here saves the emulated machine many seconds; it is booted by PVH.
+    """
+    setup_sectors = image[0x1f1] or 4
+    offset, length = struct.unpack_from("<II", image, 0x248)
+    start = (setup_sectors + 1) * 512 + offset
+    vmlinux = _decompress(image[start:start + length])
+    if not vmlinux.startswith(b"\x7fELF"):
+        raise cache.Failure("the kernel image holds no ELF kernel")
+    return vmlinux
+
+
+class Image:
+    """A kernel in the cache.
+
+    folder: holds vmlinuz, vmlinux, System.map, config and lib/modules/RELEASE/
+    release: what uname -r prints
+    """
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.vmlinuz = folder / "vmlinuz"
+        self.vmlinux = folder / "vmlinux"
+        self.release = (folder / "release").read_text(encoding="ascii").strip()
+        self.modules = folder / "lib" / "modules" / self.release
+        self._paths = None
+
+    def _path(self, name):
+        if self._paths is None:
+            self._paths = {path.name.split(".ko")[0].replace("-", "_"): path
+                           for path in self.modules.glob("kernel/**/*.ko*")}
+        return self._paths.get(name.replace("-", "_"))
+
+    def load_order(self, names):
+        """The modules to load for `names`: those and what they depend on, dependencies first.
+
+        Returns a dict of module name to the module's bytes. A name that the kernel has built in
+        is left out.
+        """
+        order = {}
+        builtin = {pathlib.PurePath(line).stem.replace("-", "_") for line in
+                   (self.modules / "modules.builtin").read_text(encoding="ascii").split()}
+
+        def visit(name):
+            name = name.replace("-", "_")
+            if name in order or name in builtin:
+                return
+            path = self._path(name)
+            if not path:
+                raise cache.Failure(f"kernel {self.release} has no module {name}")
+            data = _decompress(path.read_bytes())
+            for needed in _modinfo(data, "depends").split(","):
+                if needed:
+                    visit(needed)
+            order[name] = data
+
+        for name in names:
+            visit(name)
+        return order
+
+
+def _modinfo(data, key):
+    """The value of a key in a module's .modinfo, strings that each end in a NUL byte."""
+    start = data.find(b"\0" + key.encode() + b"=")
+    if start < 0:
+        return ""
+    start += len(key) + 2
+    return data[start:data.index(b"\0", start)].decode()
+
+
+def image(kernel):
+    """The bootable kernel of a series ("6.1"), downloaded on first use."""
+    series = _series(kernel)
+
+    def make(path):
+        tree = path.with_name(path.name + "-tree")
+        package = _versioned(series.suite, "linux-image-amd64", "linux-image-")
+        debian.unpack(series.suite, [package], tree)
+        vmlinuz = next((tree / "boot").glob("vmlinuz-*"))
+        release = vmlinuz.name.removeprefix("vmlinuz-")
+        path.mkdir()
+        data = vmlinuz.read_bytes()
+        (path / "vmlinuz").write_bytes(data)
+        (path / "vmlinux").write_bytes(_vmlinux(data))
+        (path / "release").write_text(release + "\n", encoding="ascii")
+        for name in ("System.map", "config"):
+            (tree / "boot" / f"{name}-{release}").rename(path / name)
+        modules = tree / "lib" / "modules"
+        if not modules.exists():
+            modules = tree / "usr" / "lib" / "modules"
+        (path / "lib").mkdir()
+        modules.rename(path / "lib" / "modules")
+        cache.remove(tree)
+
+    return Image(cache.entry(f"kernels/{kernel}", make, f"downloading Debian's kernel {kernel}"))
+
+
+def _versioned(suite, package, prefix):
+    """The package with a version in its name that one of Debian's meta packages stands for."""
+    for name in debian.depends(suite, package):
+        if name.startswith(prefix):
+            return name
+    raise cache.Failure(f"{package} of {suite} depends on no {prefix}*")
