@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The in-kernel device buses: port I/O and MMIO. Readers hold vm->srcu and find a device by binary
+ * search in an immutable sorted array; a change publishes a new array and frees the old one behind
+ * an SRCU callback, so that registering a device waits for nobody (io.c).
+ */
+#ifndef OST_IO_H
+#define OST_IO_H
+
+#include <linux/types.h>
+#include <linux/rcupdate.h>
+
+struct ost_vm;
+struct ost_vcpu;
+struct ost_iodev;
+
+struct ost_iodev_ops {
+	/*
+	 * len is 1, 2, 4 or 8 and [addr, addr+len) begins inside the device's range. 0 when it was
+	 * handled, -EOPNOTSUPP when the next device or userspace shall have it. Context: [vcpu or
+	 * atomic]; must not sleep.
+	 */
+	int (*read)(struct ost_vcpu *vcpu, struct ost_iodev *dev, u64 addr, u32 len, void *val);
+	int (*write)(struct ost_vcpu *vcpu, struct ost_iodev *dev, u64 addr, u32 len, const void *val);
+};
+
+struct ost_iodev {
+	const struct ost_iodev_ops *ops;
+};
+
+struct ost_bus_range {
+	u64 addr;
+	u64 len;		/* 0: an ioeventfd that takes any length at addr */
+	struct ost_iodev *dev;
+};
+
+struct ost_bus_array {
+	struct rcu_head rcu;
+	u32 nr;
+	struct ost_bus_range ranges[];
+};
+
+struct ost_bus {
+	struct ost_bus_array __rcu *array;	/* NULL when empty; writers hold vm->lock */
+};
+
+/*
+ * Adds / removes a device. Caller holds vm->lock. Ranges may overlap: all that match are asked in
+ * address order until one handles it. 0, -ENOMEM, -ENOSPC (over 1000). After unregister returns the
+ * device may still be in use until an SRCU grace period has passed (synchronize_srcu or call_srcu
+ * on vm->srcu).
+ */
+int ost_bus_register(struct ost_vm *vm, struct ost_bus *bus, u64 addr, u64 len,
+		     struct ost_iodev *dev);
+int ost_bus_unregister(struct ost_vm *vm, struct ost_bus *bus, struct ost_iodev *dev);
+void ost_bus_destroy(struct ost_bus *bus);	/* nobody can use it any more */
+
+/* 0 when a device took it, -EOPNOTSUPP when none did. Takes vm->srcu itself. [vcpu or atomic] */
+int ost_bus_read(struct ost_vcpu *vcpu, struct ost_bus *bus, u64 addr, u32 len, void *val);
+int ost_bus_write(struct ost_vcpu *vcpu, struct ost_bus *bus, u64 addr, u32 len, const void *val);
+
+/* KVM_IOEVENTFD (ioeventfd.c). */
+struct kvm_ioeventfd;
+int ost_ioeventfd(struct ost_vm *vm, const struct kvm_ioeventfd *args);
+/* Releases all of a VM's ioeventfds when it is freed. */
+void ost_ioeventfd_release(struct ost_vm *vm);
+
+/*
+ * Port I/O exits and instructions that touch device memory (pio.c, emulate.c). in: read by the
+ * guest into AL/AX/EAX. Skips the instruction by itself. OST_RUN / OST_USER / -errno. [atomic]
+ */
+int ost_exit_pio(struct ost_vcpu *vcpu, u16 port, u32 size, bool in);
+
+/* Why ost_emulate_instruction() is asked. */
+#define OST_EMUL_SKIP BIT(0)	/* only advance RIP over it */
+#define OST_EMUL_UD BIT(1)	/* it raised #UD: only hypercalls of the other vendor are done */
+/*
+ * Emulates the instruction at RIP, which exited on an access to gpa (or ~0). May end in a userspace
+ * exit that completes it later. OST_RUN / OST_USER / -errno. [vcpu]
+ */
+int ost_emulate_instruction(struct ost_vcpu *vcpu, gpa_t gpa, u32 flags);
+/* The nested page fault at gpa could not be mapped: device memory. [vcpu] */
+int ost_mmio(struct ost_vcpu *vcpu, gpa_t gpa);
+
+#endif

@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The in-kernel interrupt controllers of a VM: LAPIC (lapic.c: pure model; lapic_glue.c), IOAPIC
+ * (ioapic.c), PIC (pic.c), PIT (pit.c), GSI routing and MSI (routing.c), irqfd (irqfd.c).
+ *
+ * The models are plain C over plain structures with callbacks for time and delivery, so that the same files
+ * run under unit tests in userspace. Locks (docs/locking.md): ioapic.lock, pic.lock, pit.lock are raw
+ * spinlocks, taken with interrupts off, never held over a call into a LAPIC that would take one of them
+ * again; LAPIC interrupt registers (IRR, TMR) are changed by atomic bit operations from any context, all
+ * others only by the vCPU's own thread.
+ */
+#ifndef OST_IRQCHIP_H
+#define OST_IRQCHIP_H
+
+#include <linux/kvm.h>
+#include <linux/list.h>
+#include <linux/mutex.h>
+#include <linux/spinlock.h>
+#include "../ost.h"
+
+struct ost_vm;
+struct ost_vcpu;
+struct ost_pic;
+struct ost_ioapic;
+struct ost_pit;
+struct ost_routing;
+
+/* Part of the VM. */
+struct ost_irqs {
+	bool created;			/* KVM_CREATE_IRQCHIP was done [READ_ONCE, set last with release] */
+	struct ost_pic *pic;
+	struct ost_ioapic *ioapic;
+	struct ost_pit *pit;		/* NULL until KVM_CREATE_PIT2 */
+	struct ost_routing __rcu *routing; /* readers: RCU; writers: vm->lock */
+	struct list_head irqfds;	/* guarded by irqfd_lock */
+	struct mutex irqfd_lock;
+	u32 boot_vcpu_id;
+};
+
+/* KVM_CREATE_IRQCHIP was done: LAPICs are in the kernel. Any context. */
+#define ost_irqchip_in_kernel(vm) smp_load_acquire(&(vm)->irqs.created)
+
+/* VM creation and end (any irqfds left are released). */
+void ost_irqs_init(struct ost_vm *vm);
+void ost_irqs_release_irqfds(struct ost_vm *vm);	/* VM fd closed; may sleep */
+void ost_irqs_destroy(struct ost_vm *vm);
+
+/* KVM_CREATE_IRQCHIP: 0, -EEXIST, -EINVAL (there are vCPUs), -ENOMEM. Caller holds vm->lock. */
+int ost_irqchip_create(struct ost_vm *vm);
+/* KVM_CREATE_PIT2: 0, -EEXIST, -ENXIO/-ENOENT as KVM (no irqchip), -EINVAL, -ENOMEM. Caller holds vm->lock. */
+int ost_pit_create(struct ost_vm *vm, const struct kvm_pit_config *config);
+
+/* KVM_GET/SET_IRQCHIP, KVM_GET/SET_PIT2, KVM_REINJECT_CONTROL: 0 or -EINVAL/-ENXIO. */
+int ost_irqchip_get(struct ost_vm *vm, struct kvm_irqchip *chip);
+int ost_irqchip_set(struct ost_vm *vm, const struct kvm_irqchip *chip);
+int ost_pit_get(struct ost_vm *vm, struct kvm_pit_state2 *out);
+int ost_pit_set(struct ost_vm *vm, const struct kvm_pit_state2 *in);
+int ost_pit_reinject(struct ost_vm *vm, const struct kvm_reinject_control *control);
+
+/*
+ * Drives GSI `gsi` from source `source` (0 is userspace's KVM_IRQ_LINE) through the routing table.
+ * >0 delivered to that many, 0 coalesced, <0 masked or nobody; -EINVAL for a GSI beyond the table. Any context.
+ */
+int ost_set_gsi(struct ost_vm *vm, int source, u32 gsi, bool level);
+#define OST_IRQ_SOURCE_USER 0
+#define OST_IRQ_SOURCE_IRQFD 1
+#define OST_IRQ_SOURCE_PIT 2
+/* KVM_SET_GSI_ROUTING: entries copied from userspace already. 0, -EINVAL, -ENOMEM. Caller holds vm->lock. */
+int ost_set_gsi_routing(struct ost_vm *vm, const struct kvm_irq_routing_entry *entries, u32 nr, u32 flags);
+#define OST_MAX_GSI_ROUTES 4096
+/* KVM_SIGNAL_MSI: >0 delivered, 0 blocked by the guest, -errno. Any context. */
+int ost_signal_msi(struct ost_vm *vm, const struct kvm_msi *msi);
+/* KVM_IRQFD. */
+int ost_irqfd(struct ost_vm *vm, const struct kvm_irqfd *args);
+int ost_irqfd_module_init(void);
+void ost_irqfd_module_exit(void);
+
+/* --- LAPIC of a vCPU (vcpu->apic) --- */
+
+int ost_lapic_create(struct ost_vcpu *vcpu);	/* in ost_vcpu_create, when the irqchip is in the kernel */
+void ost_lapic_destroy(struct ost_vcpu *vcpu);
+void ost_lapic_reset(struct ost_vcpu *vcpu, bool init_event);
+
+/* KVM_GET/SET_LAPIC. The register page in the ABI's layout; id format by x2APIC mode. [vcpu] */
+void ost_lapic_get(struct ost_vcpu *vcpu, struct kvm_lapic_state *out);
+int ost_lapic_set(struct ost_vcpu *vcpu, const struct kvm_lapic_state *in);
+
+/* Is gpa in this vCPU's enabled xAPIC page? */
+bool ost_lapic_covers(struct ost_vcpu *vcpu, gpa_t gpa);
+/* Register access through the page (offset 0..0xfff) and x2APIC MSRs (0x800..0x8ff). [vcpu or atomic] */
+int ost_lapic_mmio_read(struct ost_vcpu *vcpu, u32 offset, u32 len, void *val);
+int ost_lapic_mmio_write(struct ost_vcpu *vcpu, u32 offset, u32 len, const void *val);
+int ost_x2apic_read(struct ost_vcpu *vcpu, u32 msr, u64 *data);	/* 0 or nonzero: #GP */
+int ost_x2apic_write(struct ost_vcpu *vcpu, u32 msr, u64 data);
+/* IA32_APIC_BASE: 0 or nonzero for #GP (invalid transition). [vcpu] */
+int ost_apic_base_write(struct ost_vcpu *vcpu, u64 data, bool host);
+/* IA32_TSC_DEADLINE. */
+u64 ost_lapic_tsc_deadline(struct ost_vcpu *vcpu);
+void ost_lapic_set_tsc_deadline(struct ost_vcpu *vcpu, u64 data);
+
+/* Task priority: CR8 and TPR. */
+u64 ost_lapic_cr8(struct ost_vcpu *vcpu);
+void ost_lapic_set_cr8(struct ost_vcpu *vcpu, u64 cr8);
+
+/* Highest vector that LAPIC or PIC (through LVT0 / virtual wire) would deliver now, or -1. [vcpu or atomic] */
+int ost_irq_peek(struct ost_vcpu *vcpu);
+/* The same, acknowledged: IRR to ISR (or the PIC's INTA cycle). -1 when gone. */
+int ost_irq_ack(struct ost_vcpu *vcpu);
+/* For update_tpr: highest pending IRR vector that TPR alone masks, or -1. */
+int ost_lapic_max_irr(struct ost_vcpu *vcpu);
+bool ost_lapic_enabled(struct ost_vcpu *vcpu);
+/* Moves an expired timer's interrupt into the IRR (OST_REQ_APIC_TIMER). [vcpu] */
+void ost_lapic_timer_inject(struct ost_vcpu *vcpu);
+/* Guest TSC's rate or offset changed, or the vCPU moved to another CPU: set the timer anew. */
+void ost_lapic_timer_rearm(struct ost_vcpu *vcpu);
+bool ost_lapic_timer_pending(struct ost_vcpu *vcpu);
+
+/* INIT and SIPI waiting (vcpu->pending_init_sipi): acts on them; called before entry and from the HLT loop. [vcpu] */
+int ost_lapic_accept_init_sipi(struct ost_vcpu *vcpu);
+
+/* An interrupt message as IPIs, MSIs and IOAPIC entries carry it. */
+struct ost_irq_message {
+	u32 dest;		/* destination field, full 32 bits in x2APIC form */
+	u8 vector;
+	u8 delivery;		/* APIC_DM_* >> 8: 0 fixed, 1 lowest, 2 SMI, 4 NMI, 5 INIT, 6 SIPI, 7 ExtINT */
+	u8 shorthand;		/* 0 none, 1 self, 2 all, 3 all but self */
+	bool logical, level, trig_level;
+};
+/* To all LAPICs it addresses: how many took it, 0 all coalesced, -1 nobody. Any context. */
+int ost_irq_deliver(struct ost_vm *vm, struct ost_vcpu *source, const struct ost_irq_message *msg);
+
+#endif

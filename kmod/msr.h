@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * MSRs, by one table (msr.c): each with how it is read, written, and whether it is part of the list
+ * that a VMM saves (KVM_GET_MSR_INDEX_LIST). Host registers that are put back only on the way to
+ * userspace are in usermsr.c.
+ */
+#ifndef OST_MSR_H
+#define OST_MSR_H
+
+#include <linux/types.h>
+#include <linux/kvm.h>
+
+struct ost_vcpu;
+
+void ost_msr_setup(void);	/* at load: which of the table this host and backend have */
+/* KVM_GET_MSR_INDEX_LIST, KVM_GET_MSR_FEATURE_INDEX_LIST: -E2BIG, -EFAULT or 0. */
+int ost_msr_index_list(struct kvm_msr_list __user *user, bool features);
+/* KVM_GET_MSRS on the system fd (feature MSRs): count done or -errno. */
+int ost_msr_get_features(struct kvm_msrs __user *user);
+/* KVM_GET_MSRS / KVM_SET_MSRS on a vCPU: how many were done, or -errno. [vcpu] */
+int ost_msrs_get(struct ost_vcpu *vcpu, struct kvm_msrs __user *user);
+int ost_msrs_set(struct ost_vcpu *vcpu, struct kvm_msrs __user *user);
+
+/*
+ * One MSR. 0, or nonzero when the guest's instruction gets #GP(0) (the VMM's ioctl stops there).
+ * host: for the VMM, which may read and write what the guest may not. [vcpu or atomic]
+ */
+int ost_msr_read(struct ost_vcpu *vcpu, u32 index, u64 *data, bool host);
+int ost_msr_write(struct ost_vcpu *vcpu, u32 index, u64 data, bool host);
+/* State after RESET or INIT of what msr.c keeps. */
+void ost_msr_reset(struct ost_vcpu *vcpu, bool init_event);
+
+/* Exit handlers: index in ECX. [atomic] */
+int ost_exit_rdmsr(struct ost_vcpu *vcpu);
+int ost_exit_wrmsr(struct ost_vcpu *vcpu);
+
+/*
+ * Host MSRs restored lazily, on return to userspace (user_return_notifier). A slot is registered at
+ * load; ost_user_msr_set loads the guest's value on this CPU and arms the notifier. [irqoff]
+ */
+int ost_user_msr_register(u32 index);	/* slot number or -errno, at load */
+void ost_user_msr_set(int slot, u64 value);
+void ost_user_msr_cpu_offline(void);	/* [cpu] */
+
+#endif

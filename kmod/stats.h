@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Counters of a vCPU, written by its own thread only, readable by anyone. */
+#ifndef OST_STATS_H
+#define OST_STATS_H
+
+#include <linux/types.h>
+
+#define OST_MAX_EXITS 192	/* backends map their reasons into fewer indexes than this */
+
+struct ost_vcpu_stats {
+	u64 exits;
+	u64 by_reason[OST_MAX_EXITS];
+	u64 user_exits;
+	u64 mmio_user, pio_user;
+	u64 fast_exits;
+	u64 halts, halt_polls_hit, halt_polls_missed;
+	u64 irq_injections, nmi_injections, exceptions, reinjections;
+	u64 irq_windows, nmi_windows;
+	u64 page_faults, page_faults_atomic, page_faults_retried, emulations;
+	u64 tlb_flushes, requests, host_irqs, host_nmis;
+	u64 fpu_loads;
+};
+
+#endif

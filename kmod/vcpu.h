@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The vCPU: its fields and who owns them, its requests, and the accessors of its registers.
+ *
+ * Ownership: unless a field says otherwise it belongs to whoever holds vcpu->mutex, which every
+ * vCPU ioctl does for its whole length. Fields marked [any] are touched from other threads and
+ * interrupts, with the ordering that docs/locking.md gives.
+ */
+#ifndef OST_VCPU_H
+#define OST_VCPU_H
+
+#include <linux/kvm.h>
+#include <linux/mutex.h>
+#include <linux/preempt.h>
+#include <linux/rcuwait.h>
+#include <linux/mm_types.h>
+#include <asm/kvm_para.h>
+#include "ost.h"
+#include "event.h"
+#include "fpu.h"
+#include "cpuid.h"
+#include "clock.h"
+#include "stats.h"
+#include "emulate/emulate.h"
+
+/* Order of the GPRs is the hardware's encoding (ModRM). */
+enum ost_reg {
+	OST_REG_RAX, OST_REG_RCX, OST_REG_RDX, OST_REG_RBX,
+	OST_REG_RSP, OST_REG_RBP, OST_REG_RSI, OST_REG_RDI,
+	OST_REG_R8, OST_REG_R9, OST_REG_R10, OST_REG_R11,
+	OST_REG_R12, OST_REG_R13, OST_REG_R14, OST_REG_R15,
+	OST_REG_RIP, OST_REG_RFLAGS,
+	OST_REG_CR0, OST_REG_CR3, OST_REG_CR4, OST_REG_EFER,
+	OST_NR_REGS,
+};
+
+/* Order of the segments is the hardware's encoding (Sreg). */
+enum ost_seg {
+	OST_SEG_ES, OST_SEG_CS, OST_SEG_SS, OST_SEG_DS, OST_SEG_FS, OST_SEG_GS,
+	OST_SEG_LDTR, OST_SEG_TR,
+};
+
+/* vcpu->requests, each a bit. docs/locking.md has the ordering argument. */
+enum ost_req {
+	OST_REQ_EVENT,		/* look for interrupts, NMIs and exceptions to inject */
+	OST_REQ_TLB_FLUSH,	/* forget nested translations before the next entry */
+	OST_REQ_CLOCK,		/* write the kvmclock page anew */
+	OST_REQ_TRIPLE_FAULT,	/* answer KVM_EXIT_SHUTDOWN */
+	OST_REQ_APIC_TIMER,	/* an expired LAPIC timer waits to be put into the IRR */
+	OST_REQ_IOAPIC_EOI,	/* IOAPIC's set of vectors that want an EOI changed */
+	OST_REQ_UNHALT,		/* leave HLT though no interrupt is deliverable */
+	OST_REQ_VM_DEAD,	/* KVM_RUN answers -EIO from now on; never cleared */
+	OST_NR_REQS,
+};
+
+enum ost_vcpu_mode {
+	OST_MODE_OUTSIDE,	/* not in the guest: a request is seen before the next entry */
+	OST_MODE_IN_GUEST,	/* between the last look at requests and the exit: kick by IPI */
+	OST_MODE_LEAVING,	/* in the guest, and an IPI is on its way */
+};
+
+/* What userspace has to finish before the guest can go on (emulate.c). */
+#define OST_MMIO_MAX_FRAGMENTS 2
+struct ost_mmio_fragment {
+	gpa_t gpa;
+	u32 len;
+	u8 data[64];
+};
+
+struct ost_io_state {
+	/* What to call when KVM_RUN is entered again; NULL when nothing is outstanding. */
+	int (*complete)(struct ost_vcpu *vcpu);
+	/* MMIO in progress: fragments are handed out 8 bytes at a time */
+	struct ost_mmio_fragment frag[OST_MMIO_MAX_FRAGMENTS];
+	u8 nr_frags, cur_frag;
+	u8 frag_done;		/* bytes of the current fragment that are done */
+	bool is_write;
+	bool read_ready;	/* frag[] holds completed read data for the re-run */
+	bool in_emulation;	/* the emulator is to run again when it is complete */
+	/* port I/O in progress */
+	u16 port;
+	u8 pio_size;
+	u32 pio_count;
+	bool pio_ready;		/* pio page holds data an IN has brought */
+};
+
+struct ost_vcpu {
+	struct ost_vm *vm;
+	u32 id;			/* APIC id, from KVM_CREATE_VCPU */
+	u32 index;		/* in vm->vcpus */
+	struct mutex mutex;
+	struct kvm_run *run;	/* shared with the VMM: hostile, may change under us */
+	struct page *run_page;
+	struct page *pio_page;	/* second page of the mapping, string I/O data */
+	struct preempt_notifier preempt;
+	int cpu;		/* where it is loaded or was last, -1 never [any: READ_ONCE] */
+	bool loaded;
+
+	unsigned long requests;	/* [any] bits of enum ost_req */
+	int mode;		/* [any] enum ost_vcpu_mode */
+	struct rcuwait wait;	/* [any] a halted vCPU sleeps here */
+	struct pid __rcu *pid;	/* thread that last ran it */
+
+	/* Registers; a value is right only when its bit in regs_avail is set: use the accessors. */
+	u64 regs[OST_NR_REGS];
+	u32 regs_avail;
+	u32 regs_dirty;
+	u64 cr2;		/* right outside of ost_run only */
+	u64 dr[4], dr6, dr7;
+	u64 guest_debug;	/* KVM_GUESTDBG_* that the VMM set */
+	u64 apic_base;		/* IA32_APIC_BASE */
+	u64 pat;
+	u64 misc_enable;
+	u64 spec_ctrl, virt_spec_ctrl;
+	u64 mcg_cap, mcg_status, mcg_ctl;
+	u64 *mce_banks;
+	u64 microcode;
+	u64 tsc_aux;
+	u32 mp_state;		/* [any: READ_ONCE] KVM_MP_STATE_* */
+
+	u32 exit_index;		/* of the last exit, into backend->exit_names */
+	u64 exit_qual[2];	/* vendor's two words about it, for traces and statistics */
+
+	struct ost_events event;
+	struct ost_fpu fpu;
+	struct ost_cpuid cpuid;
+	struct ost_clock clock;
+	struct ost_lapic *apic;	/* NULL without an in-kernel irqchip */
+	u32 pending_ipi_vector;	/* SIPI vector [any] */
+	unsigned long pending_init_sipi; /* [any] bits: 0 INIT, 1 SIPI */
+
+	struct ost_io_state io;
+	struct ost_emul emul;
+	u64 mmio_gen;		/* slot generation the MMIO cache below is for */
+	gfn_t mmio_gfn;		/* a page known to have no slot */
+
+	sigset_t sigmask;
+	bool sigmask_set;
+	u64 halt_poll_ns;
+	struct ost_vcpu_stats stats;
+};
+
+static inline void ost_request(struct ost_vcpu *vcpu, enum ost_req req)
+{
+	/* Pairs with the barrier after mode = IN_GUEST: what made the request is seen before it. */
+	smp_wmb();
+	set_bit(req, &vcpu->requests);
+}
+
+static inline bool ost_request_pending(struct ost_vcpu *vcpu)
+{
+	return READ_ONCE(vcpu->requests);
+}
+
+static inline bool ost_request_take(struct ost_vcpu *vcpu, enum ost_req req)
+{
+	if (!test_bit(req, &vcpu->requests))
+		return false;
+	clear_bit(req, &vcpu->requests);
+	/* Pairs with the barrier in ost_request(). */
+	smp_mb__after_atomic();
+	return true;
+}
+
+/* A vCPU that is in the guest leaves it; one that sleeps wakes. Any context. (vcpu.c) */
+void ost_vcpu_kick(struct ost_vcpu *vcpu);
+/* Wakes it if it sleeps; true if it did. Any context. */
+bool ost_vcpu_wake(struct ost_vcpu *vcpu);
+
+/* Makes request `req` of every vCPU and returns when none is in the guest without having seen it. */
+void ost_request_all(struct ost_vm *vm, enum ost_req req);
+
+/* vCPU onto this CPU and off it again: every vCPU ioctl, around its work. Preemptible between. */
+void ost_vcpu_load(struct ost_vcpu *vcpu);
+void ost_vcpu_put(struct ost_vcpu *vcpu);
+
+/*
+ * From a handler on the exit path that may sleep: saves the guest's FPU and enables preemption, so
+ * that it returns in context [vcpu]. Nothing when that was done already.
+ */
+void ost_vcpu_preemptible(struct ost_vcpu *vcpu);
+
+/* KVM_CREATE_VCPU: the new fd, or -errno. */
+int ost_vcpu_create(struct ost_vm *vm, u32 id);
+/* Frees a vCPU that nobody can reach any more (last reference of the VM). */
+void ost_vcpu_destroy(struct ost_vcpu *vcpu);
+/* State after RESET, or after INIT. [vcpu] */
+void ost_vcpu_reset(struct ost_vcpu *vcpu, bool init_event);
+
+/* KVM_RUN (run.c). */
+int ost_vcpu_run(struct ost_vcpu *vcpu);
+/* Could it leave HLT now? Also used before it sleeps. */
+bool ost_vcpu_runnable(struct ost_vcpu *vcpu);
+
+#include "regs.h"
+
+#endif

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The VM: what its vCPUs share. Reference counting: the VM's fd, every vCPU fd and every irqfd hold
+ * a reference; the last one frees everything. The owner's mm is held by mmgrab for the VM's life; its
+ * address space may go earlier, which the MMU notifier sees.
+ */
+#ifndef OST_VM_H
+#define OST_VM_H
+
+#include <linux/kvm.h>
+#include <linux/mutex.h>
+#include <linux/refcount.h>
+#include <linux/srcu.h>
+#include <linux/xarray.h>
+#include "ost.h"
+#include "clock.h"
+#include "io.h"
+#include "mmu/mmu.h"
+#include "irqchip/irqchip.h"
+
+/* Most vCPUs a VM may have; APIC ids stay below 255 for xAPIC mode. */
+#define OST_MAX_VCPUS 240
+#define OST_MAX_VCPU_ID 254
+
+struct ost_vm {
+	struct mm_struct *mm;
+	refcount_t refs;
+	struct mutex lock;	/* VM-wide configuration: vCPU creation, irqchip creation, buses */
+	struct srcu_struct srcu; /* guards slots, buses and routing for readers that may sleep */
+	u64 id;			/* for traces and messages */
+	bool dead;		/* a vCPU met something unrecoverable [READ_ONCE] */
+
+	/*
+	 * vCPUs by index; appended under lock, published by smp_store_release of nr_vcpus,
+	 * removed only when the VM is freed.
+	 */
+	struct ost_vcpu *vcpus[OST_MAX_VCPUS];
+	u32 nr_vcpus;
+	u32 nr_creating;	/* includes those being created; guarded by lock */
+
+	struct ost_mmu mmu;
+	struct ost_bus pio_bus, mmio_bus;
+	struct list_head ioeventfds; /* guarded by lock */
+	struct ost_irqs irqs;	/* irqchips, routing, irqfds */
+	struct ost_vm_clock clock;
+
+	gpa_t tss_addr;		/* KVM_SET_TSS_ADDR */
+	gpa_t identity_map_addr;
+};
+
+/* KVM_CREATE_VM: the new fd, or -errno. */
+int ost_vm_create(unsigned long type);
+void ost_vm_get(struct ost_vm *vm);
+/* Drops a reference; the last frees. May sleep. */
+void ost_vm_put(struct ost_vm *vm);
+
+static inline u32 ost_nr_vcpus(const struct ost_vm *vm)
+{
+	/* Pairs with the release in ost_vcpu_create(): a counted vCPU is a complete one. */
+	return smp_load_acquire(&vm->nr_vcpus);
+}
+
+#define ost_for_each_vcpu(i, vcpu, vm)                                                             \
+	for ((i) = 0; (i) < ost_nr_vcpus(vm) && ((vcpu) = (vm)->vcpus[i], true); (i)++)
+
+/* The vCPU with this APIC id (KVM_CREATE_VCPU's argument), or NULL. Any context. */
+struct ost_vcpu *ost_vcpu_by_id(struct ost_vm *vm, u32 id);
+
+/* All vCPUs answer KVM_RUN with -EIO from now on. Any context. */
+void ost_vm_kill(struct ost_vm *vm);
+
+#endif
