@@ -38,9 +38,9 @@ def _sources(suite):
     return "\n".join(lines) + "\n"
 
 
-def _run(command, cwd=None):
+def _run(command, cwd=None, stdin=subprocess.DEVNULL):
     done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False,
-                          stdin=subprocess.DEVNULL)
+                          stdin=stdin)
     if done.returncode:
         output = (done.stdout + done.stderr).strip()
         raise cache.Failure(f"{' '.join(map(str, command[:1]))} failed:\n{output}")
@@ -114,3 +114,29 @@ def _download(suite, packages, folder):
         _run(["apt-get", *_settings(lists), "download", *packages], cwd=debs)
         for deb in sorted(pathlib.Path(debs).glob("*.deb")):
             _run(["dpkg-deb", "-x", deb, folder])
+
+
+def unpack_closure(suite, packages, folder):
+    """Download packages with all that they depend on and unpack them, running none of their scripts.
+
+    That is enough for compilers and the like; it is no installed system.
+    """
+    folder = pathlib.Path(folder)
+    lists = _lists(suite)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix="debs.part-") as debs:
+        archives = pathlib.Path(debs)
+        (archives / "partial").mkdir()
+        _run(["apt-get", *_settings(lists), "-o", f"Dir::Cache::Archives={archives}",
+              "-o", "APT::Install-Recommends=false", "-o", "Debug::NoLocking=true",
+              "--yes", "--download-only", "install", *packages])
+        folder.mkdir()
+        # The folders that are links into /usr have to be there before the packages that use them.
+        for name in ("bin", "sbin", "lib", "lib64"):
+            (folder / "usr" / name).mkdir(parents=True)
+            (folder / name).symlink_to(f"usr/{name}")
+        for deb in sorted(archives.glob("*.deb")):
+            tar = subprocess.Popen(["dpkg-deb", "--fsys-tarfile", deb], stdout=subprocess.PIPE)
+            _run(["tar", "-C", folder, "-x", "--keep-directory-symlink", "--no-same-owner"],
+                 stdin=tar.stdout)
+            if tar.wait():
+                raise cache.Failure(f"{deb.name} cannot be unpacked")

@@ -150,7 +150,8 @@ def _file_sharing(options):
 
 def _kernel_args(options):
     words = ["console=ttyS0", "panic=-1", "oops=panic", "tsc=reliable", "loglevel=5",
-             "sysrq_always_enabled", "hung_task_panic=0", "sysctl.kernel.hung_task_timeout_secs=60"]
+             "sysrq_always_enabled", "sysctl.kernel.hung_task_timeout_secs=60",
+             "cryptomgr.notests", "audit=0"]
     if options.icount or options.gdb:
         words.append("nokaslr")
     return " ".join([*words, options.kernel_args])

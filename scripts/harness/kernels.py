@@ -64,8 +64,9 @@ def _vmlinux(image):
 class Image:
     """A kernel in the cache.
 
-    folder: holds vmlinuz, vmlinux, System.map, config and lib/modules/RELEASE/
+    folder: holds vmlinuz, vmlinux, System.map, config, lib/modules/RELEASE/ and usr/src/
     release: what uname -r prints
+    headers: the folder to build modules against
     """
 
     def __init__(self, folder):
@@ -74,6 +75,7 @@ class Image:
         self.vmlinux = folder / "vmlinux"
         self.release = (folder / "release").read_text(encoding="ascii").strip()
         self.modules = folder / "lib" / "modules" / self.release
+        self.headers = folder / "usr" / "src" / f"linux-headers-{self.release}"
         self._paths = None
 
     def _path(self, name):
@@ -120,13 +122,13 @@ def _modinfo(data, key):
 
 
 def image(kernel):
-    """The bootable kernel of a series ("6.1"), downloaded on first use."""
+    """The kernel of a series ("6.1") with its headers, downloaded on first use."""
     series = _series(kernel)
 
     def make(path):
         tree = path.with_name(path.name + "-tree")
-        package = _versioned(series.suite, "linux-image-amd64", "linux-image-")
-        debian.unpack(series.suite, [package], tree)
+        package = _meta(series.suite, "linux-image-amd64", "linux-image-")
+        debian.unpack(series.suite, [package, *_header_packages(series.suite)], tree)
         vmlinuz = next((tree / "boot").glob("vmlinuz-*"))
         release = vmlinuz.name.removeprefix("vmlinuz-")
         path.mkdir()
@@ -136,17 +138,34 @@ def image(kernel):
         (path / "release").write_text(release + "\n", encoding="ascii")
         for name in ("System.map", "config"):
             (tree / "boot" / f"{name}-{release}").rename(path / name)
-        modules = tree / "lib" / "modules"
-        if not modules.exists():
-            modules = tree / "usr" / "lib" / "modules"
-        (path / "lib").mkdir()
-        modules.rename(path / "lib" / "modules")
+        for modules in (tree / "lib" / "modules", tree / "usr" / "lib" / "modules"):
+            if modules.exists():
+                (path / "lib").mkdir()
+                modules.rename(path / "lib" / "modules")
+        (tree / "usr").rename(path / "usr")
+        _relocate(path / "usr" / "src" / f"linux-headers-{release}", entry)
         cache.remove(tree)
 
-    return Image(cache.entry(f"kernels/{kernel}", make, f"downloading Debian's kernel {kernel}"))
+    name = f"kernel/{kernel}"
+    entry = cache.root() / name
+    return Image(cache.entry(name, make, f"downloading Debian's kernel {kernel}"))
 
 
-def _versioned(suite, package, prefix):
+def _header_packages(suite):
+    """The packages to unpack for building a module: the headers and what of them is shared."""
+    headers = _meta(suite, "linux-headers-amd64", "linux-headers-")
+    return [headers, *(name for name in debian.depends(suite, headers)
+                       if name.startswith(("linux-headers-", "linux-kbuild-")))]
+
+
+def _relocate(headers, folder):
+    """Make headers, which name each other by absolute path, usable inside `folder`."""
+    makefile = headers / "Makefile"
+    makefile.write_text(makefile.read_text(encoding="ascii").replace(
+        "/usr/src/", f"{folder}/usr/src/"), encoding="ascii")
+
+
+def _meta(suite, package, prefix):
     """The package with a version in its name that one of Debian's meta packages stands for."""
     for name in debian.depends(suite, package):
         if name.startswith(prefix):
