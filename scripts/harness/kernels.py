@@ -22,6 +22,10 @@ SERIES = {
     "7.3": Series("trixie-backports", toolchain="trixie"),
 }
 
+# A kernel is in several packages, and into how many it is split differs between suites.
+_PREFIXES = tuple(f"linux-{part}-" for part in
+                  ("image", "binary", "modules", "base", "headers", "kbuild"))
+
 # Decompressors by the first bytes of a compressed kernel or module.
 _MAGIC = {
     b"\xfd7zXZ\0": ["xz", "-dc", "--single-stream"],
@@ -127,21 +131,18 @@ def image(kernel):
 
     def make(path):
         tree = path.with_name(path.name + "-tree")
-        package = _meta(series.suite, "linux-image-amd64", "linux-image-")
-        debian.unpack(series.suite, [package, *_header_packages(series.suite)], tree)
-        vmlinuz = next((tree / "boot").glob("vmlinuz-*"))
-        release = vmlinuz.name.removeprefix("vmlinuz-")
+        debian.unpack(series.suite, _packages(series.suite), tree)
+        modules = next(found for found in (tree / "lib/modules", tree / "usr/lib/modules")
+                       if found.exists())
+        release = next(modules.iterdir()).name
         path.mkdir()
-        data = vmlinuz.read_bytes()
-        (path / "vmlinuz").write_bytes(data)
-        (path / "vmlinux").write_bytes(_vmlinux(data))
+        for name in ("vmlinuz", "System.map", "config"):
+            places = (modules / release / name, tree / "boot" / f"{name}-{release}")
+            next(place for place in places if place.exists()).rename(path / name)
+        (path / "vmlinux").write_bytes(_vmlinux((path / "vmlinuz").read_bytes()))
         (path / "release").write_text(release + "\n", encoding="ascii")
-        for name in ("System.map", "config"):
-            (tree / "boot" / f"{name}-{release}").rename(path / name)
-        for modules in (tree / "lib" / "modules", tree / "usr" / "lib" / "modules"):
-            if modules.exists():
-                (path / "lib").mkdir()
-                modules.rename(path / "lib" / "modules")
+        (path / "lib").mkdir()
+        modules.rename(path / "lib" / "modules")
         (tree / "usr").rename(path / "usr")
         _relocate(path / "usr" / "src" / f"linux-headers-{release}", entry)
         cache.remove(tree)
@@ -151,11 +152,16 @@ def image(kernel):
     return Image(cache.entry(name, make, f"downloading Debian's kernel {kernel}"))
 
 
-def _header_packages(suite):
-    """The packages to unpack for building a module: the headers and what of them is shared."""
-    headers = _meta(suite, "linux-headers-amd64", "linux-headers-")
-    return [headers, *(name for name in debian.depends(suite, headers)
-                       if name.startswith(("linux-headers-", "linux-kbuild-")))]
+def _packages(suite):
+    """The packages that Debian's meta packages for an amd64 kernel and its headers stand for."""
+    found = []
+    todo = ["linux-image-amd64", "linux-headers-amd64"]
+    while todo:
+        name = todo.pop()
+        if name not in found and name.startswith(_PREFIXES):
+            found.append(name)
+            todo += debian.depends(suite, name)
+    return found
 
 
 def _relocate(headers, folder):
@@ -163,11 +169,3 @@ def _relocate(headers, folder):
     makefile = headers / "Makefile"
     makefile.write_text(makefile.read_text(encoding="ascii").replace(
         "/usr/src/", f"{folder}/usr/src/"), encoding="ascii")
-
-
-def _meta(suite, package, prefix):
-    """The package with a version in its name that one of Debian's meta packages stands for."""
-    for name in debian.depends(suite, package):
-        if name.startswith(prefix):
-            return name
-    raise cache.Failure(f"{package} of {suite} depends on no {prefix}*")

@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# Ostler: `make help` says what there is. Everything that is made goes to build/, what is downloaded or
+# slow to make to $XDG_CACHE_HOME/ostler.
+
+KERNEL   ?= 6.1
+INSTANCE ?= ostler
+# A shell may have set HOST in the environment to this machine's name: only what is meant counts.
+host     := $(if $(findstring command,$(origin HOST)),$(HOST),$(filter native amd,$(HOST)))
+PREFIX   ?= /usr/local
+DESTDIR  ?=
+RUN      ?=
+ARGS     ?=
+T        ?=
+KVM      ?=
+
+build := $(abspath build)
+.DEFAULT_GOAL := help
+
+## Use
+run: deps-build deps-host	## A Linux guest's console. RUN='cmd' runs that in the guest. HOST=native|amd, CPUS=, MEMORY=
+	@HOST='$(host)' KERNEL='$(KERNEL)' scripts/run $(if $(RUN),-- "$$RUN")
+
+install: module vmm		## Install vmm, its manual page, and the module for KERNEL=running's release. PREFIX, DESTDIR
+	@scripts/install '$(DESTDIR)' '$(PREFIX)' '$(KERNEL)' '$(INSTANCE)'
+
+## Build
+all: module vmm			## Module and vmm
+
+module: deps-build		## The module: build/KERNEL/ostler.ko. KERNEL=6.1|6.12|7.3 INSTANCE=name ARGS='W=1 C=2'
+	@scripts/build-module --instance '$(INSTANCE)' '$(KERNEL)' -- $(ARGS)
+
+vmm: deps-build			## The VMM: build/vmm/vmm
+	@$(MAKE) --no-print-directory -C vmm O=$(build)/vmm
+
+clean:				## Remove build/
+	rm -rf $(build)
+
+clean-cache:			## Remove what was downloaded or slow to make
+	rm -rf "$${XDG_CACHE_HOME:-$$HOME/.cache}/ostler"
+
+## Test. T=name runs one test; KVM=1 runs abi and guest tests on stock kvm-amd, as a reference
+test: deps-build deps-host deps-test	## All tests
+	@selftests/run --kernel '$(KERNEL)' $(if $(KVM),--kvm) unit abi guest linux
+
+test-unit test-abi test-guest test-linux: test-%: deps-build deps-host deps-test
+	@selftests/run --kernel '$(KERNEL)' $(if $(KVM),--kvm) $(if $(T),--only '$(T)') $*
+
+test-unit:			## The pure parts, in userspace under sanitizers
+test-abi:			## Each ioctl's contract, in an emulated host
+test-guest:			## Bare-metal guests, in an emulated host
+test-linux:			## Whole Debian guests, in an emulated host
+
+check: deps-build deps-lint	## Build with W=1 and sparse for KERNEL, check scripts
+	@scripts/build-module --instance '$(INSTANCE)' '$(KERNEL)' -- W=1 C=2 CF=-D__CHECK_ENDIAN__
+	@scripts/check-scripts
+
+## Try by hand
+shell: deps-build deps-host	## A shell in an emulated host with the module loaded. ARGS='--with-kvm …' for hostrun
+	@selftests/hosts/hostrun --kernel '$(KERNEL)' --tty --timeout 0 $(ARGS) -- sh
+
+debug: deps-build deps-host	## The same, waiting for gdb on localhost:1234 (build/gdb-KERNEL has its commands)
+	@selftests/hosts/hostrun --kernel '$(KERNEL)' --gdb --tty --timeout 0 $(ARGS) -- sh
+
+help:				## This list
+	@awk -F'##' '/^## / { print (NR > 1 ? "\n" : "") $$2 ":" } \
+		/^[a-z][a-z-]*:.*## / { split($$1, t, ":"); printf "  make %-13s%s\n", t[1], $$2 }' $(MAKEFILE_LIST)
+
+deps-%:
+	@scripts/deps $*
+
+.PHONY: run install all module vmm clean clean-cache test test-unit test-abi test-guest test-linux \
+	check shell debug help
