@@ -238,6 +238,7 @@ class _Run:
         self._input = b""               # from our standard input, not yet taken by the host
         self._selector = selectors.DefaultSelector()
         self._started = time.monotonic()
+        self._spoke = self._started     # when the command last said something
 
     def _spawn(self, image, archive):
         pairs = [socket.socketpair() for _ in range(4)]
@@ -280,6 +281,7 @@ class _Run:
 
     def _to(self, fd):
         def write(data):
+            self._spoke = time.monotonic()
             while data:
                 data = data[os.write(fd, data):]
         return write
@@ -326,7 +328,7 @@ class _Run:
                 self.ready = True
                 self._flush_input()
                 if not self.options.quiet:
-                    cache.say(f"the host is up after {time.monotonic() - self._started:.1f} s")
+                    cache.say(f"the host is up after {self.seconds():.1f} s")
             elif word == "fail":
                 self.failure = rest
             elif word == "left":
@@ -344,6 +346,10 @@ class _Run:
         if self._input:
             self._flush_input()
         return True
+
+    def seconds(self):
+        """How long the host has been running."""
+        return time.monotonic() - self._started
 
     def _open(self):
         """True while a port of the host is open, which is until QEMU ends."""
@@ -365,6 +371,9 @@ class _Run:
             if (self.status is not None or self.failure) and not ending:
                 ending = True
                 deadline = time.monotonic() + _END_S
+            if self.options.silence and not ending:
+                if time.monotonic() > self._spoke + self.options.silence:
+                    break
             if not self._turn(deadline):
                 break
         else:
@@ -416,7 +425,7 @@ def _verdict(run, in_time):
         _tell(f"hostrun: {run.failure}", *console, *_noise(run))
         return FAILED
     if not in_time:
-        _tell(f"hostrun: no end after {run.options.timeout:g} s; the console's last lines:",
+        _tell(f"hostrun: given up after {run.seconds():.0f} s; the console's last lines:",
               *console, *_noise(run))
         return TIMED_OUT
     when = "before the command did" if run.ready else "while starting"
