@@ -13,11 +13,8 @@ _MODULES = ["virtio_pci", "virtio_blk", "ext4", "crc32c_generic"]
 _DISK_MIB = 64
 
 
-def initrd(command=None, disk=True, files=None):
-    """The bytes of a guest's initramfs.
-
-    command: a shell script to run instead of an interactive shell; files: more files, by path.
-    """
+def initrd(command=None, disk=True):
+    """The bytes of a guest's initramfs; `command` is a script to run instead of a shell."""
     archive = cpio.Archive()
     archive.folder("guest")
     if disk:
@@ -26,10 +23,12 @@ def initrd(command=None, disk=True, files=None):
         archive.file("guest/size", terminal.size(0))
     else:
         archive.file("guest/command", command + "\n")
-    for name, data in (files or {}).items():
-        archive.file(name, data, 0o755)
-    base = initramfs.base(kernels.image(KERNEL), _MODULES, _INIT)
-    return base.read_bytes() + archive.bytes()
+    return initrd_base() + archive.bytes()
+
+
+def initrd_base():
+    """The part of a guest's initramfs that is the same for all; /guest may be added behind it."""
+    return initramfs.base(kernels.image(KERNEL), _MODULES, _INIT).read_bytes()
 
 
 def cmdline(interactive):
