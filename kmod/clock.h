@@ -8,8 +8,9 @@
 #ifndef OST_CLOCK_H
 #define OST_CLOCK_H
 
+#include <linux/list.h>
+#include <linux/spinlock.h>
 #include <linux/types.h>
-#include <linux/seqlock.h>
 #include <linux/kvm.h>
 
 struct ost_vcpu;
@@ -24,17 +25,22 @@ struct ost_clock {
 	u64 system_time_msr;	/* MSR_KVM_SYSTEM_TIME(_NEW): gpa | enable */
 	u32 version;		/* of the page, last written */
 	bool new_msr;
+	bool guest_stopped;	/* KVM_KVMCLOCK_CTRL: tell the guest at the next update */
+	u64 last_guest_tsc;	/* when it left its last CPU; only with an unstable host TSC */
 };
 
 /* per VM; guarded by lock */
 struct ost_vm_clock {
 	raw_spinlock_t lock;
-	s64 offset_ns;		/* guest's kvmclock = host's boottime-like clock + this */
+	struct ost_vm *vm;
+	struct list_head link;	/* in the list of all, guarded by a mutex of clock.c */
+	s64 offset_ns;		/* guest's kvmclock = host's boottime-like raw clock + this */
 	u64 master_tsc;		/* host TSC … */
-	u64 master_ns;		/* … at this CLOCK_MONOTONIC_RAW-like nanosecond */
+	u64 master_ns;		/* … at this nanosecond of CLOCK_MONOTONIC_RAW, suspend time added */
 	bool master_valid;
+	bool tsc_matched;	/* all vCPUs have the same TSC offset and rate */
 	u64 last_tsc_write, last_tsc_ns, last_tsc_offset; /* TSC writes that are meant as synchronisation */
-	u32 last_tsc_khz;
+	u32 last_tsc_khz;	/* 0: there was none yet */
 	u64 wall_clock_msr;
 	u32 default_tsc_khz;	/* KVM_SET_TSC_KHZ on the VM or the host's */
 };
@@ -42,9 +48,19 @@ struct ost_vm_clock {
 int ost_clock_setup(void);	/* at load; registers the timekeeping and cpufreq hooks it needs */
 void ost_clock_teardown(void);
 void ost_clock_vm_init(struct ost_vm *vm);
+void ost_clock_vm_destroy(struct ost_vm *vm);
+/* Every host CPU's TSC may have restarted (resume from suspend). May sleep. */
+void ost_clock_host_resumed(void);
 void ost_clock_reset(struct ost_vcpu *vcpu, bool init_event);
-/* The vCPU came to another CPU or the module asked for it (OST_REQ_CLOCK): rewrite its page. [vcpu] */
+/* OST_REQ_CLOCK: rewrite the vCPU's page. Writes guest memory, so it may sleep. [vcpu] */
 void ost_clock_update(struct ost_vcpu *vcpu);
+/*
+ * The vCPU came to a CPU (moved: not the one it was on last) or leaves it. Keeps the guest's TSC from
+ * running backwards where the CPUs' TSCs differ, and asks for a new page where it depends on the CPU.
+ * After / before the backend's vcpu_load / vcpu_put. [atomic]
+ */
+void ost_clock_vcpu_load(struct ost_vcpu *vcpu, bool moved);
+void ost_clock_vcpu_put(struct ost_vcpu *vcpu);
 
 /* The guest's TSC now, and at a host TSC value. Any context. */
 u64 ost_guest_tsc(struct ost_vcpu *vcpu);
@@ -55,12 +71,18 @@ u64 ost_guest_tsc_to_ns(struct ost_vcpu *vcpu, u64 guest_tsc);
 /* IA32_TSC and IA32_TSC_ADJUST writes by guest and VMM (synchronisation heuristics in clock.c). */
 void ost_tsc_write(struct ost_vcpu *vcpu, u64 value, bool host);
 void ost_tsc_adjust_write(struct ost_vcpu *vcpu, u64 value, bool host);
-/* KVM_SET_TSC_KHZ / KVM_GET_TSC_KHZ. */
+/*
+ * KVM_SET_TSC_KHZ: 0 means the VM's default. -EINVAL for what the CPU cannot give. KVM_GET_TSC_KHZ is
+ * vcpu->clock.tsc_khz.
+ */
 int ost_tsc_set_khz(struct ost_vcpu *vcpu, u32 khz);
 /* kvmclock MSRs: 0 or nonzero for #GP. */
 int ost_clock_msr_write(struct ost_vcpu *vcpu, u32 index, u64 data);
 int ost_clock_msr_read(struct ost_vcpu *vcpu, u32 index, u64 *data);
-/* KVM_GET_CLOCK / KVM_SET_CLOCK. */
+/* KVM_KVMCLOCK_CTRL: the guest was stopped by its VMM. -EINVAL when it has no kvmclock on. [vcpu] */
+int ost_clock_guest_stopped(struct ost_vcpu *vcpu);
+/* KVM_GET_CLOCK / KVM_SET_CLOCK, and the flags that KVM_CAP_ADJUST_CLOCK reports. */
+u32 ost_clock_cap_flags(void);
 void ost_clock_get(struct ost_vm *vm, struct kvm_clock_data *out);
 int ost_clock_set(struct ost_vm *vm, const struct kvm_clock_data *in);
 

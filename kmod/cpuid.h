@@ -6,6 +6,7 @@
 #ifndef OST_CPUID_H
 #define OST_CPUID_H
 
+#include <linux/bitmap.h>
 #include <linux/types.h>
 #include <linux/kvm.h>
 
@@ -27,14 +28,22 @@ enum ost_feature {
 struct ost_cpuid {
 	struct kvm_cpuid_entry2 *entries;	/* sorted by function, index; NULL when none */
 	u32 nr;
+	/* Entries with bits that follow the vCPU's state (ost_cpuid_refresh), NULL without. */
+	struct kvm_cpuid_entry2 *leaf1, *leaf7, *leafd_0, *leafd_1;
 	DECLARE_BITMAP(features, OST_NR_FEATURES);
 	u32 kvm_features;	/* leaf 0x40000001 EAX, 0 without the leaf */
 	u8 maxphyaddr;
 	u64 cr4_reserved;	/* CR4 bits this guest may not set */
-	u64 efer_reserved;
+	u64 efer_reserved;	/* EFER bits that its WRMSR may not set */
 	u64 xcr0_allowed;
-	u64 gpa_reserved;	/* bits above maxphyaddr */
+	u64 gpa_reserved;	/* address bits from maxphyaddr to 51 */
 };
+
+/* EFER bits that the CPU has for guests: all that the VMM may set. Read-only after load. */
+extern u64 ost_efer_supported;
+/* Features that guests can have here. Read-only after load. */
+extern DECLARE_BITMAP(ost_supported_features, OST_NR_FEATURES);
+#define ost_supported(f) test_bit(OST_F_##f, ost_supported_features)
 
 #define ost_has(vcpu, f) test_bit(OST_F_##f, (vcpu)->cpuid.features)
 
@@ -51,7 +60,11 @@ void ost_cpuid_destroy(struct ost_vcpu *vcpu);
  * the CPU's vendor does. Reflects OSXSAVE, OSPKE, APIC on/off, XSAVE size live. No sleeping.
  */
 void ost_cpuid(struct ost_vcpu *vcpu, u32 *eax, u32 *ebx, u32 *ecx, u32 *edx);
-/* Something that CPUID shows changed (CR4, APIC base, XCR0): refresh the live bits. */
+/* What the guest was given for a leaf: NULL when it has none. */
+const struct kvm_cpuid_entry2 *ost_cpuid_find(struct ost_vcpu *vcpu, u32 function, u32 index);
+/* CPUID leaf 1 EAX, which RESET leaves in RDX; that of some 64-bit CPU before CPUID is set. */
+u32 ost_cpuid_signature(struct ost_vcpu *vcpu);
+/* Something that CPUID shows changed (CR4, APIC base, XCR0, IA32_XSS): refresh the live bits. */
 void ost_cpuid_refresh(struct ost_vcpu *vcpu);
 /* Exit handler: CPUID. [atomic] */
 int ost_exit_cpuid(struct ost_vcpu *vcpu);

@@ -22,16 +22,26 @@ struct ost_fpu {
 	u64 xcr0;		/* the guest's XCR0 */
 	u64 xss;		/* the guest's IA32_XSS */
 	u32 pkru;		/* the guest's PKRU */
+	u32 host_pkru;		/* of this thread, while loaded */
 	bool loaded;
 };
 
 /* XCR0 bits a guest may have: what the host has on, less what needs XFD. Read-only after load. */
 extern u64 ost_fpu_xcr0_mask;
+/* Bits of MXCSR that this CPU has. Read-only after load. */
+extern u32 ost_fpu_mxcsr_mask;
+
+/* Bytes of a standard XSAVE image with these components (XCR0 bits), header included. */
+u32 ost_fpu_size_of(u64 components);
+/* KVM_CAP_XSAVE2: bytes of KVM_GET_XSAVE2 and KVM_SET_XSAVE, at least sizeof(struct kvm_xsave). */
+u32 ost_fpu_xsave2_size(void);
+/* The XCR0 a guest may load by the rules of the components among themselves (SDM vol. 1, 13.3). */
+bool ost_fpu_xcr0_valid(u64 xcr0);
 
 int ost_fpu_setup(void);	/* at load */
 int ost_fpu_create(struct ost_vcpu *vcpu);
 void ost_fpu_destroy(struct ost_vcpu *vcpu);
-/* State after RESET; INIT leaves the FPU alone but for XCR0 (SDM table 9-1). */
+/* State after RESET; INIT leaves all of it alone (SDM vol. 3A, table 9-1). */
 void ost_fpu_reset(struct ost_vcpu *vcpu, bool init_event);
 
 /* Guest's state into the registers; disables preemption. Interrupts must be on. */
@@ -46,9 +56,13 @@ void ost_fpu_leave_pkru(struct ost_vcpu *vcpu);
 /* The guest executed XSETBV with a value that was checked, or KVM_SET_XCRS did. [vcpu or atomic] */
 void ost_fpu_set_xcr0(struct ost_vcpu *vcpu, u64 xcr0);
 
-/* ABI: KVM_GET/SET_FPU, KVM_GET/SET_XSAVE, KVM_GET_XSAVE2. FPU not loaded. */
+/*
+ * ABI: KVM_GET/SET_FPU, KVM_GET/SET_XSAVE, KVM_GET_XSAVE2. FPU not loaded. Of `size` bytes those
+ * behind the image are zeroed / ignored. The setters answer -EINVAL for reserved bits of MXCSR and
+ * headers that XRSTOR would refuse, or 0.
+ */
 void ost_fpu_get_fpu(struct ost_vcpu *vcpu, struct kvm_fpu *out);
-void ost_fpu_set_fpu(struct ost_vcpu *vcpu, const struct kvm_fpu *in);
+int ost_fpu_set_fpu(struct ost_vcpu *vcpu, const struct kvm_fpu *in);
 void ost_fpu_get_xsave(struct ost_vcpu *vcpu, void *out, u32 size);
 int ost_fpu_set_xsave(struct ost_vcpu *vcpu, const void *in, u32 size);
 

@@ -12,7 +12,24 @@
 
 struct ost_vcpu;
 
+#define OST_NR_MTRR_VAR 8
+#define OST_NR_MTRR_FIXED 11
+#define OST_MAX_MCE_BANKS 32
+
+/* What msr.c keeps of a vCPU besides the fields of struct ost_vcpu. */
+struct ost_msrs {
+	u64 mtrr_var[2 * OST_NR_MTRR_VAR];	/* base, mask, base, … */
+	u64 mtrr_fixed[OST_NR_MTRR_FIXED];
+	u64 mtrr_def_type;
+	u64 mcg_cap, mcg_status, mcg_ctl;
+	u64 mce_banks[4 * OST_MAX_MCE_BANKS];	/* CTL, STATUS, ADDR, MISC, CTL, … */
+	u64 arch_capabilities;
+	u64 hwcr;
+};
+
 void ost_msr_setup(void);	/* at load: which of the table this host and backend have */
+int ost_msr_create(struct ost_vcpu *vcpu);	/* 0 */
+void ost_msr_destroy(struct ost_vcpu *vcpu);
 /* KVM_GET_MSR_INDEX_LIST, KVM_GET_MSR_FEATURE_INDEX_LIST: -E2BIG, -EFAULT or 0. */
 int ost_msr_index_list(struct kvm_msr_list __user *user, bool features);
 /* KVM_GET_MSRS on the system fd (feature MSRs): count done or -errno. */
@@ -27,6 +44,9 @@ int ost_msrs_set(struct ost_vcpu *vcpu, struct kvm_msrs __user *user);
  */
 int ost_msr_read(struct ost_vcpu *vcpu, u32 index, u64 *data, bool host);
 int ost_msr_write(struct ost_vcpu *vcpu, u32 index, u64 data, bool host);
+/* KVM_X86_GET_MCE_CAP_SUPPORTED, and KVM_X86_SETUP_MCE: 0 or -EINVAL. */
+extern const u64 ost_mcg_cap_supported;
+int ost_mce_setup(struct ost_vcpu *vcpu, u64 mcg_cap);
 /* State after RESET or INIT of what msr.c keeps. */
 void ost_msr_reset(struct ost_vcpu *vcpu, bool init_event);
 
@@ -38,7 +58,7 @@ int ost_exit_wrmsr(struct ost_vcpu *vcpu);
  * Host MSRs restored lazily, on return to userspace (user_return_notifier). A slot is registered at
  * load; ost_user_msr_set loads the guest's value on this CPU and arms the notifier. [irqoff]
  */
-int ost_user_msr_register(u32 index);	/* slot number or -errno, at load */
+int ost_user_msr_register(u32 index);	/* slot number, -ENODEV, -ENOSPC; at load */
 void ost_user_msr_set(int slot, u64 value);
 void ost_user_msr_cpu_offline(void);	/* [cpu] */
 

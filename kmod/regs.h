@@ -86,7 +86,8 @@ int ost_set_xcr(struct ost_vcpu *vcpu, u32 index, u64 xcr);
 /* DR0-3, 6, 7 by MOV DR: 0 or nonzero for #GP(0). The caller has seen to CR4.DE, CPL and DR7.GD. */
 int ost_set_dr(struct ost_vcpu *vcpu, int dr, u64 val);
 u64 ost_get_dr(struct ost_vcpu *vcpu, int dr);
-/* Bits of CR4 that the guest's CPUID does not allow. */
-u64 ost_cr4_reserved(struct ost_vcpu *vcpu);
+/* DR6 and DR7 with the bits that are fixed on this CPU. */
+u64 ost_dr6_fixed(u64 dr6);
+u64 ost_dr7_fixed(u64 dr7);
 
 #endif
