@@ -85,8 +85,9 @@ TEST_F(dirty_log, exactly_what_was_written)
 	}
 	/* Reading cleared it. */
 	ASSERT_EQ(0, get_log(&self->vm, 1, bitmap));
-	for (size_t i = 0; i < ARRAY_SIZE(bitmap); i++)
+	for (size_t i = 0; i < ARRAY_SIZE(bitmap); i++) {
 		EXPECT_EQ(0UL, bitmap[i]);
+	}
 	/* Pages that are mapped for writing already, and one that is not. */
 	ASSERT_EQ(0, dirty(self->vcpu, second));
 	ASSERT_EQ(0, get_log(&self->vm, 1, bitmap));
@@ -141,8 +142,9 @@ TEST_F(dirty_log, huge_pages_are_logged_by_the_small_page)
 	ASSERT_EQ(0, dirty(self->vcpu, pages));
 	ASSERT_EQ(0, get_log(&self->vm, 1, bitmap));
 	EXPECT_EQ(1UL << 5, bitmap[0]);
-	for (size_t i = 1; i < size / VM_PAGE_SIZE / 64; i++)
+	for (size_t i = 1; i < size / VM_PAGE_SIZE / 64; i++) {
 		EXPECT_EQ(0UL, bitmap[i]);
+	}
 	free(bitmap);
 }
 

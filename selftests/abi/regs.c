@@ -99,6 +99,10 @@ TEST_F(regs, guest_finds_and_leaves_them)
 	EXPECT_EQ((uint64_t)(swap_regs_end - swap_regs_start), out.rip - in.rip);
 }
 
+/*
+ * The stock module's GET_FPU and SET_FPU leave MXCSR out, and SET_FPU forgets to tell XRSTOR that
+ * the components are in use: what they set is lost on a CPU with XSAVE. We do better.
+ */
 TEST_F(regs, fpu_read_back)
 {
 	struct kvm_fpu in = { .fcw = 0x27f, .fsw = 0, .ftwx = 0xff, .mxcsr = 0x1fa0 };
@@ -115,7 +119,9 @@ TEST_F(regs, fpu_read_back)
 	EXPECT_EQ(in.fcw, out.fcw);
 	EXPECT_EQ(in.fsw, out.fsw);
 	EXPECT_EQ(in.ftwx, out.ftwx);
-	EXPECT_EQ(in.mxcsr, out.mxcsr);
+	if (!dev_is_reference()) {
+		EXPECT_EQ(in.mxcsr, out.mxcsr);
+	}
 	EXPECT_EQ(0, memcmp(in.fpr, out.fpr, sizeof(in.fpr)));
 	EXPECT_EQ(0, memcmp(in.xmm, out.xmm, sizeof(in.xmm)));
 }
@@ -133,6 +139,8 @@ TEST_F(regs, fpu_reaches_the_guest)
 	struct kvm_fpu fpu;
 	uint32_t *lane;
 
+	if (dev_is_reference())
+		SKIP(return, "stock KVM loses what SET_FPU set");
 	vm_load(&self->vm, VM_CODE_GPA, sse_add);
 	ASSERT_EQ(0, ioctl(self->vcpu->fd, KVM_GET_FPU, &fpu));
 	for (int i = 0; i < 4; i++) {
@@ -143,8 +151,9 @@ TEST_F(regs, fpu_reaches_the_guest)
 	ASSERT_EQ(KVM_EXIT_HLT, vcpu_run(self->vcpu));
 	ASSERT_EQ(0, ioctl(self->vcpu->fd, KVM_GET_FPU, &fpu));
 	lane = (uint32_t *)fpu.xmm[15];
-	for (int i = 0; i < 4; i++)
+	for (int i = 0; i < 4; i++) {
 		EXPECT_EQ(1000U * i + 8, lane[i]);
+	}
 }
 
 /* The APM's state at reset (vol. 2, 14.1.3), for both forms of the FPU. */
@@ -156,7 +165,9 @@ TEST_F(regs, fpu_at_reset)
 	EXPECT_TRUE(fpu.fcw == 0x37f || fpu.fcw == 0x40)
 		TH_LOG("fcw %#x", fpu.fcw);
 	EXPECT_EQ(0, fpu.fsw);
-	EXPECT_EQ(0x1f80U, fpu.mxcsr);
+	if (!dev_is_reference()) {
+		EXPECT_EQ(0x1f80U, fpu.mxcsr);
+	}
 }
 
 TEST_HARNESS_MAIN

@@ -207,8 +207,9 @@ TEST_F(sregs, interrupt_bitmap_holds_one)
 
 	ASSERT_EQ(0, set(self->vcpu, &s));
 	ASSERT_EQ(0, ioctl(self->vcpu->fd, KVM_GET_SREGS, &out));
-	for (int i = 0; i < 4; i++)
+	for (int i = 0; i < 4; i++) {
 		EXPECT_EQ(0ULL, out.interrupt_bitmap[i]);
+	}
 }
 
 GUEST_CODE(cpl_and_selectors, 16,

@@ -227,8 +227,9 @@ TEST_F(system, msr_index_list_tells_its_length)
 	EXPECT_EQ(0xa5a5a5a5, list->indices[total]);
 	for (uint32_t i = 0; i < total; i++) {
 		efer |= list->indices[i] == 0xc0000081;
-		for (uint32_t j = 0; j < i; j++)
+		for (uint32_t j = 0; j < i; j++) {
 			EXPECT_NE(list->indices[i], list->indices[j]);
+		}
 	}
 	EXPECT_TRUE(efer)
 		TH_LOG("MSR_STAR is not listed");

@@ -73,8 +73,9 @@ TEST_F(vm, many_vms_at_once)
 		fd[i] = ioctl(self->vm.sys_fd, KVM_CREATE_VM, 0);
 		ASSERT_LE(0, fd[i]);
 	}
-	for (size_t i = 0; i < ARRAY_SIZE(fd); i++)
+	for (size_t i = 0; i < ARRAY_SIZE(fd); i++) {
 		EXPECT_EQ(0, close(fd[i]));
+	}
 }
 
 /* A VM that never gets a vCPU or memory has to go without a trace, many times over. */
