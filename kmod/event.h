@@ -26,6 +26,8 @@ struct ost_events {
 		bool injected, soft;
 		u8 vector;
 		u8 soft_len;
+		bool user_pending;	/* KVM_INTERRUPT's, not yet taken */
+		u8 user_vector;
 	} interrupt;
 	struct {
 		bool injected;
@@ -65,6 +67,8 @@ void ost_nmi(struct ost_vcpu *vcpu);
  * 0, -EEXIST when one waits already.
  */
 int ost_interrupt_from_user(struct ost_vcpu *vcpu, u8 vector);
+/* Could KVM_INTERRUPT's interrupt be delivered at once? For kvm_run.ready_for_interrupt_injection. */
+bool ost_ready_for_interrupt(struct ost_vcpu *vcpu);
 
 /*
  * For backends, after an exit: the event that was being delivered when it came. They forget first

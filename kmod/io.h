@@ -71,6 +71,12 @@ void ost_ioeventfd_release(struct ost_vm *vm);
  */
 int ost_exit_pio(struct ost_vcpu *vcpu, u16 port, u32 size, bool in);
 
+/* Fills kvm_run for a KVM_EXIT_IO; the data of an OUT is in the pio page already (pio.c). */
+void ost_pio_to_user(struct ost_vcpu *vcpu, u16 port, u32 size, u32 count, bool in);
+
+/* At vCPU creation. */
+void ost_emulation_init(struct ost_vcpu *vcpu);
+
 /* Why ost_emulate_instruction() is asked. */
 #define OST_EMUL_SKIP BIT(0)	/* only advance RIP over it */
 #define OST_EMUL_UD BIT(1)	/* it raised #UD: only hypercalls of the other vendor are done */

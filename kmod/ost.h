@@ -29,7 +29,7 @@ struct ost_vcpu;
 struct ost_lapic;
 
 typedef u64 gpa_t;
-typedef u64 gva_t;
+typedef unsigned long gva_t; /* 64 bits; spelt as linux/kvm_types.h does */
 typedef u64 gfn_t;
 
 /*

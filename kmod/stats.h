@@ -19,6 +19,17 @@ struct ost_vcpu_stats {
 	u64 page_faults, page_faults_atomic, page_faults_retried, emulations;
 	u64 tlb_flushes, requests, host_irqs, host_nmis;
 	u64 fpu_loads;
+	u64 migrations;
 };
+
+/* Name of an exit by its index (ost_vcpu.exit_index), for traces and statistics. */
+const char *ost_exit_name(u32 index);
+
+/* /sys/kernel/debug/<instance>/stats: every VM's counters that are not zero. */
+void ost_stats_init(void);
+void ost_stats_exit(void);
+struct ost_vm;
+void ost_stats_add_vm(struct ost_vm *vm);
+void ost_stats_remove_vm(struct ost_vm *vm);
 
 #endif

@@ -20,6 +20,7 @@
 #include "fpu.h"
 #include "cpuid.h"
 #include "clock.h"
+#include "msr.h"
 #include "stats.h"
 #include "emulate/emulate.h"
 
@@ -59,29 +60,32 @@ enum ost_vcpu_mode {
 	OST_MODE_LEAVING,	/* in the guest, and an IPI is on its way */
 };
 
-/* What userspace has to finish before the guest can go on (emulate.c). */
-#define OST_MMIO_MAX_FRAGMENTS 2
-struct ost_mmio_fragment {
+/*
+ * What userspace has to finish before the guest can go on (pio.c, emulation.c). An access that crosses
+ * a page can have two parts in device memory; each is handed out 8 bytes at a time.
+ */
+#define OST_MMIO_PARTS 2
+struct ost_mmio_part {
 	gpa_t gpa;
 	u32 len;
-	u8 data[64];
+	u8 data[OST_EMUL_MAX_ACCESS];
 };
 
 struct ost_io_state {
 	/* What to call when KVM_RUN is entered again; NULL when nothing is outstanding. */
 	int (*complete)(struct ost_vcpu *vcpu);
-	/* MMIO in progress: fragments are handed out 8 bytes at a time */
-	struct ost_mmio_fragment frag[OST_MMIO_MAX_FRAGMENTS];
-	u8 nr_frags, cur_frag;
-	u8 frag_done;		/* bytes of the current fragment that are done */
-	bool is_write;
-	bool read_ready;	/* frag[] holds completed read data for the re-run */
-	bool in_emulation;	/* the emulator is to run again when it is complete */
-	/* port I/O in progress */
-	u16 port;
+	struct ost_mmio_part part[OST_MMIO_PARTS];
+	u8 nr_parts, cur_part;
+	u32 done;		/* bytes of the current part that userspace has dealt with */
+	bool mmio_write;
+	bool posted;		/* a write or OUT was posted by the instruction being emulated */
+	bool read_ready;	/* part[] holds what userspace read */
+	bool pio_in;
+	bool pio_ready;		/* pio_page holds what userspace's IN brought */
+	u16 pio_port;
 	u8 pio_size;
 	u32 pio_count;
-	bool pio_ready;		/* pio page holds data an IN has brought */
+	u64 rip;		/* of the IN or OUT that is outstanding */
 };
 
 struct ost_vcpu {
@@ -99,7 +103,6 @@ struct ost_vcpu {
 	unsigned long requests;	/* [any] bits of enum ost_req */
 	int mode;		/* [any] enum ost_vcpu_mode */
 	struct rcuwait wait;	/* [any] a halted vCPU sleeps here */
-	struct pid __rcu *pid;	/* thread that last ran it */
 
 	/* Registers; a value is right only when its bit in regs_avail is set: use the accessors. */
 	u64 regs[OST_NR_REGS];
@@ -109,11 +112,10 @@ struct ost_vcpu {
 	u64 dr[4], dr6, dr7;
 	u64 guest_debug;	/* KVM_GUESTDBG_* that the VMM set */
 	u64 apic_base;		/* IA32_APIC_BASE */
+	u64 cr8;		/* without an in-kernel irqchip; see ost_get_cr8() */
 	u64 pat;
 	u64 misc_enable;
 	u64 spec_ctrl, virt_spec_ctrl;
-	u64 mcg_cap, mcg_status, mcg_ctl;
-	u64 *mce_banks;
 	u64 microcode;
 	u64 tsc_aux;
 	u32 mp_state;		/* [any: READ_ONCE] KVM_MP_STATE_* */
@@ -125,6 +127,7 @@ struct ost_vcpu {
 	struct ost_fpu fpu;
 	struct ost_cpuid cpuid;
 	struct ost_clock clock;
+	struct ost_msrs msr;
 	struct ost_lapic *apic;	/* NULL without an in-kernel irqchip */
 	u32 pending_ipi_vector;	/* SIPI vector [any] */
 	unsigned long pending_init_sipi; /* [any] bits: 0 INIT, 1 SIPI */
@@ -184,13 +187,27 @@ void ost_vcpu_preemptible(struct ost_vcpu *vcpu);
 int ost_vcpu_create(struct ost_vm *vm, u32 id);
 /* Frees a vCPU that nobody can reach any more (last reference of the VM). */
 void ost_vcpu_destroy(struct ost_vcpu *vcpu);
+/* Fills the ioctl table, at load. */
+void ost_vcpu_init_ioctls(void);
 /* State after RESET, or after INIT. [vcpu] */
 void ost_vcpu_reset(struct ost_vcpu *vcpu, bool init_event);
+
+/* At load and unload: what ost_request_all() needs (request.c). */
+int ost_request_setup(void);
+void ost_request_teardown(void);
+/* Acts on the vCPU's requests before an entry: OST_RUN, OST_USER or -errno. [vcpu or atomic] */
+int ost_handle_requests(struct ost_vcpu *vcpu);
 
 /* KVM_RUN (run.c). */
 int ost_vcpu_run(struct ost_vcpu *vcpu);
 /* Could it leave HLT now? Also used before it sleeps. */
 bool ost_vcpu_runnable(struct ost_vcpu *vcpu);
+
+/* Exit handlers that both vendors share (run.c). [atomic] */
+int ost_exit_hlt(struct ost_vcpu *vcpu);
+int ost_exit_hypercall(struct ost_vcpu *vcpu);
+/* An exit nobody knows: dumps the state, KVM_EXIT_INTERNAL_ERROR. */
+int ost_exit_unexpected(struct ost_vcpu *vcpu, u64 reason);
 
 #include "regs.h"
 

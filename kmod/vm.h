@@ -28,6 +28,7 @@ struct ost_vm {
 	struct mutex lock;	/* VM-wide configuration: vCPU creation, irqchip creation, buses */
 	struct srcu_struct srcu; /* guards slots, buses and routing for readers that may sleep */
 	u64 id;			/* for traces and messages */
+	struct list_head link;	/* in the list that stats.c shows */
 	bool dead;		/* a vCPU met something unrecoverable [READ_ONCE] */
 
 	/*
@@ -65,6 +66,9 @@ static inline u32 ost_nr_vcpus(const struct ost_vm *vm)
 
 /* The vCPU with this APIC id (KVM_CREATE_VCPU's argument), or NULL. Any context. */
 struct ost_vcpu *ost_vcpu_by_id(struct ost_vm *vm, u32 id);
+
+/* Fills the ioctl tables, at load. */
+void ost_vm_init_ioctls(void);
 
 /* All vCPUs answer KVM_RUN with -EIO from now on. Any context. */
 void ost_vm_kill(struct ost_vm *vm);

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Everything that differs between the kernels this module is built for: 6.1, 6.12 and 7.3 of Debian.
+ * The rest of the module reads as if written for one kernel; a version test stands nowhere else.
+ */
+#ifndef OST_COMPAT_H
+#define OST_COMPAT_H
+
+#include <linux/version.h>
+#include <linux/kvm_host.h>
+#include <linux/eventfd.h>
+#include <linux/hrtimer.h>
+#include <linux/interrupt.h>
+#include <linux/sched/signal.h>
+#include <linux/syscore_ops.h>
+#include <asm/msr.h>
+#include <asm/smp.h>
+
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 16, 0)
+#include <linux/entry-virt.h>
+#else
+#include <linux/entry-kvm.h>
+#endif
+
+/*
+ * Work that has to be done before a guest is entered: rescheduling, task work, signals.
+ * 0, or -EINTR. Before 6.16 the kernel's function writes an exit reason into a struct kvm_vcpu of
+ * the stock module when it meets a signal; it gets one to scribble on (compat.c).
+ */
+static inline int ost_xfer_work(void)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 16, 0)
+	return xfer_to_guest_mode_handle_work();
+#else
+	extern struct kvm_vcpu *ost_scratch_kvm_vcpu;
+
+	return xfer_to_guest_mode_handle_work(ost_scratch_kvm_vcpu);
+#endif
+}
+
+/*
+ * Since 6.16 a section with the FPU in kernel hands keeps softirqs disabled, so the run loop has to
+ * end it when one is due. Before, preemption was all that it disabled.
+ */
+static inline bool ost_softirqs_held_up(void)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 16, 0)
+	return local_softirq_pending();
+#else
+	return false;
+#endif
+}
+
+/* The trace macros lost __assign_str()'s second argument in 6.10. */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 10, 0)
+#define ost_assign_str(dst, src) __assign_str(dst)
+#else
+#define ost_assign_str(dst, src) __assign_str(dst, src)
+#endif
+
+/*
+ * Suspend and resume of the last CPU. The callbacks take an argument since 6.19, which also renamed
+ * what is registered (compat.c).
+ */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 19, 0)
+#define OST_SYSCORE_ARG void *data
+#else
+#define OST_SYSCORE_ARG void
+#endif
+void ost_register_syscore(int (*suspend)(OST_SYSCORE_ARG), void (*resume)(OST_SYSCORE_ARG));
+void ost_unregister_syscore(void);
+
+/* eventfd_signal() lost its count, which was 1 everywhere, in 6.8. Any context. */
+static inline void ost_eventfd_signal(struct eventfd_ctx *ctx)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 8, 0)
+	eventfd_signal(ctx);
+#else
+	eventfd_signal(ctx, 1);
+#endif
+}
+
+/* The 64-bit MSR accessors were renamed in 6.16. */
+#ifndef rdmsrq
+#define rdmsrq(msr, val) rdmsrl(msr, val)
+#define wrmsrq(msr, val) wrmsrl(msr, val)
+#define rdmsrq_safe(msr, val) rdmsrl_safe(msr, val)
+#define wrmsrq_safe(msr, val) wrmsrl_safe(msr, val)
+#endif
+
+#endif

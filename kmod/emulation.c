@@ -1,0 +1,772 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The core's side of the instruction emulator (emulate/emulate.h): what its callbacks do to this vCPU,
+ * device memory included, and how an instruction that needs userspace is finished later.
+ */
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
+#include <linux/mm.h>
+#include <linux/string.h>
+#include <asm/cpufeature.h>
+#include "backend.h"
+#include "clock.h"
+#include "cpuid.h"
+#include "io.h"
+#include "irqchip/irqchip.h"
+#include "msr.h"
+#include "trace.h"
+#include "vcpu.h"
+#include "vm.h"
+
+/* One access, cut where it crosses a page. */
+struct span {
+	gpa_t gpa;
+	u32 len;
+	u32 offset;	/* in the access */
+	bool ram;
+};
+
+struct access {
+	struct span span[2];
+	u32 nr;
+};
+
+static struct ost_vcpu *vcpu_of(struct ost_emul *e)
+{
+	return e->vcpu;
+}
+
+static u32 walk_access(struct ost_emul *e, u32 access, bool write)
+{
+	u32 a = write ? OST_ACCESS_WRITE : 0;
+
+	if (access & OST_EMUL_ACCESS_SYSTEM)
+		return a | OST_ACCESS_IMPLICIT;
+	return a | (e->cpl == 3 ? OST_ACCESS_USER : 0);
+}
+
+static int translate(struct ost_emul *e, u64 linear, u32 access, gpa_t *gpa)
+{
+	struct ost_walk_fault fault;
+
+	if (!ost_gva_to_gpa(vcpu_of(e), linear, access, gpa, &fault))
+		return OST_EMUL_OK;
+	if (fault.not_memory)
+		return OST_EMUL_UNHANDLEABLE;
+	return ost_emul_raise_pf(e, fault.address, fault.error_code);
+}
+
+/* Translates all of an access before any of it is made. */
+static int resolve(struct ost_emul *e, u64 linear, u32 len, u32 access, bool write,
+		   struct access *a)
+{
+	u32 first = min_t(u32, len, PAGE_SIZE - offset_in_page(linear));
+	int r, i;
+
+	a->nr = first < len ? 2 : 1;
+	a->span[0].len = first;
+	a->span[0].offset = 0;
+	a->span[1].len = len - first;
+	a->span[1].offset = first;
+	for (i = 0; i < a->nr; i++) {
+		struct span *s = &a->span[i];
+
+		r = translate(e, linear + s->offset, access, &s->gpa);
+		if (r != OST_EMUL_OK)
+			return r;
+		s->ram = ost_gpa_has_slot(vcpu_of(e)->vm, s->gpa, write);
+	}
+	return OST_EMUL_OK;
+}
+
+/* --- device memory --- */
+
+/* Devices in the kernel, up to 8 bytes at a time. 0 or -EOPNOTSUPP. */
+static int kernel_mmio(struct ost_vcpu *vcpu, gpa_t gpa, u32 len, void *data, bool write)
+{
+	u32 done, n;
+	int r = 0;
+
+	for (done = 0; done < len && !r; done += n, gpa += n, data += n) {
+		n = min_t(u32, len - done, 8);
+		if (vcpu->apic && ost_lapic_covers(vcpu, gpa))
+			r = write ? ost_lapic_mmio_write(vcpu, offset_in_page(gpa), n, data)
+				  : ost_lapic_mmio_read(vcpu, offset_in_page(gpa), n, data);
+		else
+			r = write ? ost_bus_write(vcpu, &vcpu->vm->mmio_bus, gpa, n, data)
+				  : ost_bus_read(vcpu, &vcpu->vm->mmio_bus, gpa, n, data);
+		/* A device that took the first piece has the rest, or it is lost as on a bus. */
+		if (r && done)
+			r = 0;
+	}
+	return r;
+}
+
+static u64 trace_value(const void *data, u32 len)
+{
+	u64 val = 0;
+
+	memcpy(&val, data, min_t(u32, len, 8));
+	return val;
+}
+
+static void add_part(struct ost_vcpu *vcpu, gpa_t gpa, u32 len, const void *data)
+{
+	struct ost_mmio_part *part = &vcpu->io.part[vcpu->io.nr_parts++];
+
+	part->gpa = gpa;
+	part->len = len;
+	if (data)
+		memcpy(part->data, data, len);
+}
+
+static void start_mmio(struct ost_vcpu *vcpu, bool write)
+{
+	vcpu->io.nr_parts = 0;
+	vcpu->io.cur_part = 0;
+	vcpu->io.done = 0;
+	vcpu->io.mmio_write = write;
+	vcpu->io.read_ready = false;
+}
+
+/* Shows userspace the next piece of what is outstanding. */
+static int mmio_to_user(struct ost_vcpu *vcpu)
+{
+	struct ost_mmio_part *part = &vcpu->io.part[vcpu->io.cur_part];
+	struct kvm_run *run = vcpu->run;
+	u32 n = min_t(u32, part->len - vcpu->io.done, 8);
+
+	run->exit_reason = KVM_EXIT_MMIO;
+	run->mmio.phys_addr = part->gpa + vcpu->io.done;
+	run->mmio.len = n;
+	run->mmio.is_write = vcpu->io.mmio_write;
+	if (vcpu->io.mmio_write)
+		memcpy(run->mmio.data, part->data + vcpu->io.done, n);
+	vcpu->stats.mmio_user++;
+	return OST_USER;
+}
+
+/* Userspace came back with a piece. True when it was the last one. */
+static bool mmio_piece_done(struct ost_vcpu *vcpu)
+{
+	struct ost_mmio_part *part = &vcpu->io.part[vcpu->io.cur_part];
+	u32 n = min_t(u32, part->len - vcpu->io.done, 8);
+
+	if (!vcpu->io.mmio_write)
+		memcpy(part->data + vcpu->io.done, vcpu->run->mmio.data, n);
+	vcpu->io.done += n;
+	if (vcpu->io.done < part->len)
+		return false;
+	vcpu->io.done = 0;
+	return ++vcpu->io.cur_part == vcpu->io.nr_parts;
+}
+
+static int run_emulator(struct ost_vcpu *vcpu);
+
+static int complete_mmio(struct ost_vcpu *vcpu)
+{
+	if (!mmio_piece_done(vcpu)) {
+		vcpu->io.complete = complete_mmio;
+		return mmio_to_user(vcpu);
+	}
+	if (vcpu->io.mmio_write)
+		return OST_RUN;
+	vcpu->io.read_ready = true;
+	return run_emulator(vcpu);
+}
+
+/* --- memory callbacks --- */
+
+static int emul_fetch(struct ost_emul *e, u64 linear, void *buf, unsigned int len)
+{
+	struct ost_vcpu *vcpu = vcpu_of(e);
+	gpa_t gpa;
+	int r;
+
+	r = translate(e, linear, OST_ACCESS_FETCH | (e->cpl == 3 ? OST_ACCESS_USER : 0), &gpa);
+	if (r != OST_EMUL_OK)
+		return r;
+	return ost_gpa_read(vcpu->vm, gpa, buf, len) ? OST_EMUL_UNHANDLEABLE : OST_EMUL_OK;
+}
+
+/* The data userspace has read for this access, if it is for this one. */
+static bool take_completed(struct ost_vcpu *vcpu, const struct access *a, u8 *buf)
+{
+	u32 i, n = 0;
+
+	if (!vcpu->io.read_ready)
+		return false;
+	for (i = 0; i < a->nr; i++) {
+		const struct span *s = &a->span[i];
+
+		if (s->ram || n >= vcpu->io.nr_parts || vcpu->io.part[n].gpa != s->gpa ||
+		    vcpu->io.part[n].len != s->len)
+			continue;
+		memcpy(buf + s->offset, vcpu->io.part[n].data, s->len);
+		trace_ost_mmio(vcpu, false, s->gpa, s->len, trace_value(buf + s->offset, s->len));
+		n++;
+	}
+	if (n != vcpu->io.nr_parts)
+		return false;
+	vcpu->io.read_ready = false;
+	return true;
+}
+
+static int emul_read(struct ost_emul *e, u64 linear, void *buf, unsigned int len, u32 access)
+{
+	struct ost_vcpu *vcpu = vcpu_of(e);
+	bool completed;
+	struct access a;
+	u32 i;
+	int r;
+
+	r = resolve(e, linear, len, walk_access(e, access, access & OST_EMUL_ACCESS_RMW), false, &a);
+	if (r != OST_EMUL_OK)
+		return r;
+	completed = take_completed(vcpu, &a, buf);
+	if (!completed)
+		start_mmio(vcpu, false);
+	for (i = 0; i < a.nr; i++) {
+		struct span *s = &a.span[i];
+
+		if (s->ram) {
+			if (ost_gpa_read(vcpu->vm, s->gpa, buf + s->offset, s->len))
+				return OST_EMUL_UNHANDLEABLE;
+		} else if (!completed) {
+			if (kernel_mmio(vcpu, s->gpa, s->len, buf + s->offset, false))
+				add_part(vcpu, s->gpa, s->len, NULL);
+			else
+				trace_ost_mmio(vcpu, false, s->gpa, s->len,
+					       trace_value(buf + s->offset, s->len));
+		}
+	}
+	return !completed && vcpu->io.nr_parts ? OST_EMUL_IO : OST_EMUL_OK;
+}
+
+static int write_access(struct ost_emul *e, const struct access *a, const void *buf)
+{
+	struct ost_vcpu *vcpu = vcpu_of(e);
+	u32 i;
+
+	start_mmio(vcpu, true);
+	for (i = 0; i < a->nr; i++) {
+		const struct span *s = &a->span[i];
+		const void *data = buf + s->offset;
+
+		if (s->ram) {
+			if (ost_gpa_write(vcpu->vm, s->gpa, data, s->len))
+				return OST_EMUL_UNHANDLEABLE;
+			continue;
+		}
+		trace_ost_mmio(vcpu, true, s->gpa, s->len, trace_value(data, s->len));
+		if (kernel_mmio(vcpu, s->gpa, s->len, (void *)data, true))
+			add_part(vcpu, s->gpa, s->len, data);
+	}
+	if (vcpu->io.nr_parts) {
+		vcpu->io.posted = true;
+		e->yield = true;
+	}
+	return OST_EMUL_OK;
+}
+
+static int emul_write(struct ost_emul *e, u64 linear, const void *buf, unsigned int len, u32 access)
+{
+	struct access a;
+	int r;
+
+	r = resolve(e, linear, len, walk_access(e, access, true), true, &a);
+	return r == OST_EMUL_OK ? write_access(e, &a, buf) : r;
+}
+
+static int emul_cmpxchg(struct ost_emul *e, u64 linear, const void *old, const void *new,
+			unsigned int len, u32 access)
+{
+	struct ost_vcpu *vcpu = vcpu_of(e);
+	struct access a;
+	u8 expected[16];
+	int r;
+
+	r = resolve(e, linear, len, walk_access(e, access, true), true, &a);
+	if (r != OST_EMUL_OK)
+		return r;
+	/*
+	 * A LOCKed update that crosses pages is not atomic here: such split locks are the one thing left
+	 * out, as on a bus that ignores LOCK. Device memory knows no atomicity either.
+	 */
+	if (a.nr > 1 || !a.span[0].ram || len > sizeof(expected) || !IS_ALIGNED(a.span[0].gpa, len))
+		return write_access(e, &a, new);
+	memcpy(expected, old, len);
+	r = ost_gpa_cmpxchg(vcpu->vm, a.span[0].gpa, expected, new, len);
+	if (r < 0)
+		return OST_EMUL_UNHANDLEABLE;
+	return r ? OST_EMUL_RETRY : OST_EMUL_OK;
+}
+
+static int emul_probe(struct ost_emul *e, u64 linear, unsigned int len, u32 access)
+{
+	bool write = access & OST_EMUL_ACCESS_WRITE;
+	struct access a;
+	int r;
+
+	r = resolve(e, linear, len, walk_access(e, access, write), write, &a);
+	if (r != OST_EMUL_OK)
+		return r;
+	return a.span[0].ram ? OST_EMUL_OK : OST_EMUL_UNHANDLEABLE;
+}
+
+/* --- port I/O of string instructions --- */
+
+static int complete_pio_in(struct ost_vcpu *vcpu)
+{
+	vcpu->io.pio_ready = true;
+	return run_emulator(vcpu);
+}
+
+static int complete_posted_pio(struct ost_vcpu *vcpu)
+{
+	return OST_RUN;
+}
+
+static int emul_pio(struct ost_emul *e, u16 port, unsigned int size, bool in, void *buf,
+		    unsigned int count)
+{
+	struct ost_vcpu *vcpu = vcpu_of(e);
+	struct ost_bus *bus = &vcpu->vm->pio_bus;
+	void *data = page_address(vcpu->pio_page);
+	u32 i;
+
+	if (in && vcpu->io.pio_ready && vcpu->io.pio_port == port && vcpu->io.pio_size == size &&
+	    vcpu->io.pio_count == count) {
+		vcpu->io.pio_ready = false;
+		memcpy(buf, data, size * count);
+		return OST_EMUL_OK;
+	}
+	trace_ost_pio(vcpu, in, port, size, count);
+	for (i = 0; i < count; i++) {
+		int r = in ? ost_bus_read(vcpu, bus, port, size, buf + i * size)
+			   : ost_bus_write(vcpu, bus, port, size, buf + i * size);
+
+		if (r && i == 0)
+			break;
+		/* The port was in the kernel a moment ago: it is being taken away. */
+		if (r && in)
+			memset(buf + i * size, 0xff, size);
+	}
+	if (i == count)
+		return OST_EMUL_OK;
+
+	vcpu->io.pio_port = port;
+	vcpu->io.pio_size = size;
+	vcpu->io.pio_count = count;
+	vcpu->io.pio_in = in;
+	ost_pio_to_user(vcpu, port, size, count, in);
+	if (in)
+		return OST_EMUL_IO;
+	memcpy(data, buf, size * count);
+	vcpu->io.posted = true;
+	e->yield = true;
+	return OST_EMUL_OK;
+}
+
+/* --- system state --- */
+
+static void emul_get_segment(struct ost_emul *e, enum ost_emul_seg seg, struct kvm_segment *var)
+{
+	static const u8 map[OST_NR_SEGS] = {
+		[OST_ES] = OST_SEG_ES, [OST_CS] = OST_SEG_CS, [OST_SS] = OST_SEG_SS,
+		[OST_DS] = OST_SEG_DS, [OST_FS] = OST_SEG_FS, [OST_GS] = OST_SEG_GS,
+		[OST_TR] = OST_SEG_TR, [OST_LDTR] = OST_SEG_LDTR,
+	};
+
+	ost_backend->get_segment(vcpu_of(e), map[seg], var);
+}
+
+static int emul_set_segment(struct ost_emul *e, enum ost_emul_seg seg,
+			    const struct kvm_segment *var)
+{
+	static const u8 map[OST_NR_SEGS] = {
+		[OST_ES] = OST_SEG_ES, [OST_CS] = OST_SEG_CS, [OST_SS] = OST_SEG_SS,
+		[OST_DS] = OST_SEG_DS, [OST_FS] = OST_SEG_FS, [OST_GS] = OST_SEG_GS,
+		[OST_TR] = OST_SEG_TR, [OST_LDTR] = OST_SEG_LDTR,
+	};
+
+	ost_backend->set_segment(vcpu_of(e), map[seg], var);
+	return OST_EMUL_OK;
+}
+
+static void emul_get_dt(struct ost_emul *e, bool idt, struct kvm_dtable *dt)
+{
+	ost_backend->get_dt(vcpu_of(e), idt, dt);
+}
+
+static int emul_set_dt(struct ost_emul *e, bool idt, const struct kvm_dtable *dt)
+{
+	ost_backend->set_dt(vcpu_of(e), idt, dt);
+	return OST_EMUL_OK;
+}
+
+/* What a checked register write came to, as the emulator's result. */
+static int gp_if(struct ost_emul *e, int failed)
+{
+	return failed ? ost_emul_raise(e, 13, true, 0) : OST_EMUL_OK;
+}
+
+static int emul_get_cr(struct ost_emul *e, unsigned int nr, u64 *val)
+{
+	struct ost_vcpu *vcpu = vcpu_of(e);
+
+	switch (nr) {
+	case 0:
+		*val = ost_cr0(vcpu);
+		break;
+	case 2:
+		*val = vcpu->cr2;
+		break;
+	case 3:
+		*val = ost_cr3(vcpu);
+		break;
+	case 4:
+		*val = ost_cr4(vcpu);
+		break;
+	case 8:
+		*val = ost_get_cr8(vcpu);
+		break;
+	default:
+		return ost_emul_raise(e, 6, false, 0);
+	}
+	return OST_EMUL_OK;
+}
+
+static int emul_set_cr(struct ost_emul *e, unsigned int nr, u64 val)
+{
+	struct ost_vcpu *vcpu = vcpu_of(e);
+
+	switch (nr) {
+	case 0:
+		return gp_if(e, ost_set_cr0(vcpu, val));
+	case 2:
+		vcpu->cr2 = val;
+		return OST_EMUL_OK;
+	case 3:
+		return gp_if(e, ost_set_cr3(vcpu, val));
+	case 4:
+		return gp_if(e, ost_set_cr4(vcpu, val));
+	case 8:
+		return gp_if(e, ost_set_cr8(vcpu, val));
+	}
+	return ost_emul_raise(e, 6, false, 0);
+}
+
+static int emul_get_dr(struct ost_emul *e, unsigned int nr, u64 *val)
+{
+	*val = ost_get_dr(vcpu_of(e), nr);
+	return OST_EMUL_OK;
+}
+
+static int emul_set_dr(struct ost_emul *e, unsigned int nr, u64 val)
+{
+	return gp_if(e, ost_set_dr(vcpu_of(e), nr, val));
+}
+
+static int emul_get_msr(struct ost_emul *e, u32 msr, u64 *val)
+{
+	return gp_if(e, ost_msr_read(vcpu_of(e), msr, val, false));
+}
+
+static int emul_set_msr(struct ost_emul *e, u32 msr, u64 val)
+{
+	return gp_if(e, ost_msr_write(vcpu_of(e), msr, val, false));
+}
+
+static int emul_get_xcr(struct ost_emul *e, u32 nr, u64 *val)
+{
+	*val = vcpu_of(e)->fpu.xcr0;
+	return gp_if(e, nr != 0);
+}
+
+static int emul_set_xcr(struct ost_emul *e, u32 nr, u64 val)
+{
+	return gp_if(e, ost_set_xcr(vcpu_of(e), nr, val));
+}
+
+static int emul_cpuid(struct ost_emul *e, u32 *eax, u32 *ebx, u32 *ecx, u32 *edx)
+{
+	ost_cpuid(vcpu_of(e), eax, ebx, ecx, edx);
+	return OST_EMUL_OK;
+}
+
+static int emul_rdtsc(struct ost_emul *e, u64 *tsc, u32 *tsc_aux)
+{
+	*tsc = ost_guest_tsc(vcpu_of(e));
+	*tsc_aux = vcpu_of(e)->tsc_aux;
+	return OST_EMUL_OK;
+}
+
+/* There are no performance counters. */
+static int emul_rdpmc(struct ost_emul *e, u32 counter, u64 *val)
+{
+	return ost_emul_raise(e, 13, true, 0);
+}
+
+static int emul_halt(struct ost_emul *e)
+{
+	struct ost_vcpu *vcpu = vcpu_of(e);
+
+	if (vcpu->apic) {
+		WRITE_ONCE(vcpu->mp_state, KVM_MP_STATE_HALTED);
+	} else {
+		vcpu->run->exit_reason = KVM_EXIT_HLT;
+		vcpu->io.complete = complete_posted_pio;
+		vcpu->io.posted = true;
+	}
+	return OST_EMUL_OK;
+}
+
+/* Caches stay coherent without it, as long as no device that is not is passed through. */
+static int emul_wbinvd(struct ost_emul *e)
+{
+	return OST_EMUL_OK;
+}
+
+static int emul_invlpg(struct ost_emul *e, u64 linear)
+{
+	ost_backend->flush_tlb(vcpu_of(e));
+	return OST_EMUL_OK;
+}
+
+static int emul_get_vec(struct ost_emul *e, unsigned int nr, void *buf, unsigned int len)
+{
+	ost_fpu_get_vec(vcpu_of(e), nr, buf, len);
+	return OST_EMUL_OK;
+}
+
+static int emul_set_vec(struct ost_emul *e, unsigned int nr, const void *buf, unsigned int len)
+{
+	ost_fpu_set_vec(vcpu_of(e), nr, buf, len, len > 16);
+	return OST_EMUL_OK;
+}
+
+static const struct ost_emul_ops emul_ops = {
+	.fetch = emul_fetch,
+	.read = emul_read,
+	.write = emul_write,
+	.cmpxchg = emul_cmpxchg,
+	.probe = emul_probe,
+	.pio = emul_pio,
+	.get_segment = emul_get_segment,
+	.set_segment = emul_set_segment,
+	.get_dt = emul_get_dt,
+	.set_dt = emul_set_dt,
+	.get_cr = emul_get_cr,
+	.set_cr = emul_set_cr,
+	.get_dr = emul_get_dr,
+	.set_dr = emul_set_dr,
+	.get_msr = emul_get_msr,
+	.set_msr = emul_set_msr,
+	.get_xcr = emul_get_xcr,
+	.set_xcr = emul_set_xcr,
+	.cpuid = emul_cpuid,
+	.rdtsc = emul_rdtsc,
+	.rdpmc = emul_rdpmc,
+	.halt = emul_halt,
+	.wbinvd = emul_wbinvd,
+	.invlpg = emul_invlpg,
+	.get_vec = emul_get_vec,
+	.set_vec = emul_set_vec,
+};
+
+void ost_emulation_init(struct ost_vcpu *vcpu)
+{
+	ost_emul_init(&vcpu->emul, &emul_ops, vcpu);
+	vcpu->emul.amd = boot_cpu_data.x86_vendor == X86_VENDOR_AMD ||
+			 boot_cpu_data.x86_vendor == X86_VENDOR_HYGON;
+	vcpu->emul.has_tzcnt = boot_cpu_has(X86_FEATURE_BMI1);
+	vcpu->emul.has_lzcnt = boot_cpu_has(X86_FEATURE_ABM);
+}
+
+/* --- driving it --- */
+
+static void load_state(struct ost_vcpu *vcpu)
+{
+	struct ost_emul *e = &vcpu->emul;
+	int i;
+
+	for (i = 0; i < OST_NR_GPRS; i++)
+		e->gpr[i] = ost_reg(vcpu, i);
+	e->rip = ost_rip(vcpu);
+	e->rflags = ost_rflags(vcpu);
+	e->cr0 = ost_cr0(vcpu);
+	e->cr4 = ost_cr4(vcpu);
+	e->efer = ost_efer(vcpu);
+	e->cpl = static_call(ost_get_cpl)(vcpu);
+}
+
+static void store_state(struct ost_vcpu *vcpu)
+{
+	struct ost_emul *e = &vcpu->emul;
+	int i;
+
+	for (i = 0; i < OST_NR_GPRS; i++)
+		if (vcpu->regs[i] != e->gpr[i])
+			ost_reg_set(vcpu, i, e->gpr[i]);
+	if (vcpu->regs[OST_REG_RIP] != e->rip)
+		ost_reg_set(vcpu, OST_REG_RIP, e->rip);
+	if (vcpu->regs[OST_REG_RFLAGS] != e->rflags)
+		ost_reg_set(vcpu, OST_REG_RFLAGS, e->rflags);
+}
+
+static int internal_error(struct ost_vcpu *vcpu)
+{
+	struct ost_emul *e = &vcpu->emul;
+	struct kvm_run *run = vcpu->run;
+
+	/* A program in the guest must not be able to end its VM: it is told that the opcode is bad. */
+	if (e->cpl) {
+		ost_ud(vcpu);
+		return OST_RUN;
+	}
+	pr_warn_ratelimited("VM %llu vCPU %u: can't emulate the instruction at 0x%llx: %*ph\n",
+			    vcpu->vm->id, vcpu->id, e->rip, (int)e->fetched, e->bytes);
+	run->exit_reason = KVM_EXIT_INTERNAL_ERROR;
+	memset(&run->emulation_failure, 0, sizeof(run->emulation_failure));
+	run->emulation_failure.suberror = KVM_INTERNAL_ERROR_EMULATION;
+	if (e->fetched) {
+		run->emulation_failure.ndata = 3;
+		run->emulation_failure.flags =
+			KVM_INTERNAL_ERROR_EMULATION_FLAG_INSTRUCTION_BYTES;
+		run->emulation_failure.insn_size = e->fetched;
+		memset(run->emulation_failure.insn_bytes, 0x90,
+		       sizeof(run->emulation_failure.insn_bytes));
+		memcpy(run->emulation_failure.insn_bytes, e->bytes, e->fetched);
+	}
+	return OST_USER;
+}
+
+static void raise(struct ost_vcpu *vcpu)
+{
+	struct ost_emul_exception *x = &vcpu->emul.exception;
+
+	if (x->vector == 14)
+		ost_page_fault(vcpu, x->address, x->error_code);
+	else
+		ost_exception(vcpu, x->vector,
+			      x->has_error_code ? (int)x->error_code : OST_NO_ERROR_CODE);
+}
+
+static int posted_to_user(struct ost_vcpu *vcpu)
+{
+	vcpu->io.posted = false;
+	if (vcpu->run->exit_reason == KVM_EXIT_HLT && vcpu->io.complete)
+		return OST_USER;
+	if (vcpu->io.mmio_write && vcpu->io.nr_parts) {
+		vcpu->io.complete = complete_mmio;
+		return mmio_to_user(vcpu);
+	}
+	vcpu->io.complete = complete_posted_pio;
+	return OST_USER;
+}
+
+/* An instruction, or an iteration of one, is over. */
+static int finish(struct ost_vcpu *vcpu)
+{
+	struct ost_emul *e = &vcpu->emul;
+
+	if (e->completed) {
+		u32 shadow = 0;
+
+		if (e->shadow == OST_EMUL_SHADOW_STI)
+			shadow = KVM_X86_SHADOW_INT_STI;
+		else if (e->shadow == OST_EMUL_SHADOW_MOV_SS)
+			shadow = KVM_X86_SHADOW_INT_MOV_SS;
+		ost_backend->set_interrupt_shadow(vcpu, shadow);
+		ost_reg_set(vcpu, OST_REG_RFLAGS, ost_rflags(vcpu) & ~(u64)X86_EFLAGS_RF);
+		if (e->single_step)
+			ost_debug_exception(vcpu, DR_STEP);
+	}
+	/* IF may have been set. */
+	ost_request(vcpu, OST_REQ_EVENT);
+	return vcpu->io.posted ? posted_to_user(vcpu) : OST_RUN;
+}
+
+/* Executes what is decoded, from the start or again after userspace has answered. */
+static int run_emulator(struct ost_vcpu *vcpu)
+{
+	int r;
+
+	load_state(vcpu);
+	vcpu->io.posted = false;
+	vcpu->io.nr_parts = vcpu->io.read_ready ? vcpu->io.nr_parts : 0;
+	r = ost_emul_execute(&vcpu->emul);
+	store_state(vcpu);
+	switch (r) {
+	case OST_EMUL_OK:
+		return finish(vcpu);
+	case OST_EMUL_FAULT:
+		raise(vcpu);
+		return OST_RUN;
+	case OST_EMUL_IO:
+		if (vcpu->io.nr_parts) {
+			vcpu->io.complete = complete_mmio;
+			return mmio_to_user(vcpu);
+		}
+		vcpu->io.complete = complete_pio_in;
+		return OST_USER;
+	case OST_EMUL_RETRY:
+		return OST_RUN;
+	}
+	return internal_error(vcpu);
+}
+
+/* Emulation in the middle of delivering an event would lose it. */
+static bool event_in_flight(struct ost_vcpu *vcpu)
+{
+	struct ost_events *e = &vcpu->event;
+
+	return e->exception.injected || e->interrupt.injected || e->nmi.injected;
+}
+
+static int delivery_error(struct ost_vcpu *vcpu, gpa_t gpa)
+{
+	struct kvm_run *run = vcpu->run;
+
+	run->exit_reason = KVM_EXIT_INTERNAL_ERROR;
+	run->internal.suberror = KVM_INTERNAL_ERROR_DELIVERY_EV;
+	run->internal.ndata = 2;
+	run->internal.data[0] = vcpu->exit_index;
+	run->internal.data[1] = gpa;
+	return OST_USER;
+}
+
+int ost_emulate_instruction(struct ost_vcpu *vcpu, gpa_t gpa, u32 flags)
+{
+	struct ost_emul *e = &vcpu->emul;
+	u8 bytes[OST_EMUL_MAX_LEN];
+	int r;
+
+	ost_vcpu_preemptible(vcpu);
+	vcpu->stats.emulations++;
+	ost_emul_begin(e, bytes, ost_backend->insn_bytes(vcpu, bytes));
+	load_state(vcpu);
+	r = ost_emul_decode(e);
+	if (r == OST_EMUL_FAULT) {
+		raise(vcpu);
+		return OST_RUN;
+	}
+	if (r != OST_EMUL_OK)
+		return internal_error(vcpu);
+	if (flags & OST_EMUL_SKIP) {
+		ost_reg_set(vcpu, OST_REG_RIP, ost_emul_next_rip(e));
+		ost_backend->set_interrupt_shadow(vcpu, 0);
+		return OST_RUN;
+	}
+	if (event_in_flight(vcpu))
+		return delivery_error(vcpu, gpa);
+	vcpu->io.read_ready = false;
+	vcpu->io.pio_ready = false;
+	return run_emulator(vcpu);
+}
+
+int ost_mmio(struct ost_vcpu *vcpu, gpa_t gpa)
+{
+	return ost_emulate_instruction(vcpu, gpa, 0);
+}

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Looking up an ioctl in a table and moving its argument (ioctl.h). */
+#include <linux/init.h>
+#include <linux/nospec.h>
+#include <linux/slab.h>
+#include <linux/uaccess.h>
+#include "ioctl.h"
+#include "ost.h"
+
+/* Arguments up to this size are held on the stack. */
+#define ON_STACK 320
+
+void ost_ioctl_table_init(struct ost_ioctl_table *table)
+{
+	u32 i;
+
+	for (i = table->nr; i-- > 0;)
+		table->first[_IOC_NR(table->rows[i].cmd)] = i + 1;
+}
+
+static const struct ost_ioctl *find(const struct ost_ioctl_table *table, unsigned int cmd)
+{
+	u32 i = table->first[array_index_nospec(_IOC_NR(cmd), 256)];
+
+	if (!i)
+		return NULL;
+	for (i--; i < table->nr; i++) {
+		if (table->rows[i].cmd == cmd)
+			return &table->rows[i];
+		if (_IOC_NR(table->rows[i].cmd) != _IOC_NR(cmd))
+			break;
+	}
+	return NULL;
+}
+
+long ost_ioctl(const struct ost_ioctl_table *table, void *obj, unsigned int cmd, unsigned long arg)
+{
+	const struct ost_ioctl *row = find(table, cmd);
+	u8 stack[ON_STACK] __aligned(8);
+	void *buf = stack;
+	u32 size;
+	long r;
+
+	if (!row)
+		return -ENOTTY;
+	if (row->raw)
+		return row->raw(obj, arg);
+
+	size = _IOC_SIZE(cmd);
+	if (size > sizeof(stack)) {
+		buf = kzalloc(size, GFP_KERNEL_ACCOUNT);
+		if (!buf)
+			return -ENOMEM;
+	} else if (!(row->copy & OST_IN)) {
+		/* Padding that the function does not fill must not carry the kernel's stack out. */
+		memset(buf, 0, size);
+	}
+	r = -EFAULT;
+	if ((row->copy & OST_IN) && copy_from_user(buf, (void __user *)arg, size))
+		goto out;
+	r = row->fn(obj, buf);
+	if (r >= 0 && (row->copy & OST_OUT) && copy_to_user((void __user *)arg, buf, size))
+		r = -EFAULT;
+out:
+	if (buf != stack)
+		kfree(buf);
+	return r;
+}

@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Requests: how other threads and interrupts make a vCPU do something before it next enters the
+ * guest, and how they get it out of the guest for that. The ordering argument is in docs/locking.md.
+ */
+#include <linux/cpumask.h>
+#include <linux/percpu.h>
+#include <linux/slab.h>
+#include <linux/smp.h>
+#include "backend.h"
+#include "compat.h"
+#include "hw.h"
+#include "irqchip/irqchip.h"
+#include "vcpu.h"
+#include "vm.h"
+
+/* The CPUs an ost_request_all() interrupts. Preemption off while it is used. */
+static DEFINE_PER_CPU(cpumask_var_t, kick_mask);
+
+int ost_request_setup(void)
+{
+	int cpu;
+
+	for_each_possible_cpu(cpu) {
+		if (!zalloc_cpumask_var_node(per_cpu_ptr(&kick_mask, cpu), GFP_KERNEL,
+					     cpu_to_node(cpu))) {
+			ost_request_teardown();
+			return -ENOMEM;
+		}
+	}
+	return 0;
+}
+
+void ost_request_teardown(void)
+{
+	int cpu;
+
+	/* Freeing one that was never allocated is harmless: the static storage is NULL. */
+	for_each_possible_cpu(cpu)
+		free_cpumask_var(per_cpu(kick_mask, cpu));
+}
+
+bool ost_vcpu_wake(struct ost_vcpu *vcpu)
+{
+	return rcuwait_wake_up(&vcpu->wait);
+}
+
+void ost_vcpu_kick(struct ost_vcpu *vcpu)
+{
+	int me, cpu;
+
+	if (ost_vcpu_wake(vcpu))
+		return;
+	/*
+	 * Pairs with the barrier after mode = IN_GUEST in run.c: either we see IN_GUEST here, or the
+	 * vCPU sees our request there. rcuwait_wake_up() begins with a full barrier.
+	 */
+	me = get_cpu();
+	if (READ_ONCE(vcpu->mode) == OST_MODE_IN_GUEST &&
+	    cmpxchg(&vcpu->mode, OST_MODE_IN_GUEST, OST_MODE_LEAVING) == OST_MODE_IN_GUEST) {
+		cpu = READ_ONCE(vcpu->cpu);
+		if (cpu != me && cpu_online(cpu))
+			smp_send_reschedule(cpu);
+	}
+	put_cpu();
+}
+
+static void leave_guest_ipi(void *unused)
+{
+	/* The interrupt itself made the vCPU exit. */
+}
+
+void ost_request_all(struct ost_vm *vm, enum ost_req req)
+{
+	struct ost_vcpu *vcpu;
+	struct cpumask *mask;
+	bool any = false;
+	int me, cpu;
+	u32 i;
+
+	me = get_cpu();
+	mask = this_cpu_cpumask_var_ptr(kick_mask);
+	cpumask_clear(mask);
+	ost_for_each_vcpu(i, vcpu, vm) {
+		ost_request(vcpu, req);
+		/* As in ost_vcpu_kick(). */
+		smp_mb__after_atomic();
+		if (READ_ONCE(vcpu->mode) == OST_MODE_OUTSIDE)
+			continue;
+		cpu = READ_ONCE(vcpu->cpu);
+		if (cpu >= 0 && cpu != me) {
+			__cpumask_set_cpu(cpu, mask);
+			any = true;
+		}
+	}
+	/*
+	 * Waits for the function to have run, so that every vCPU that was in the guest has left it. One
+	 * that has moved to another CPU meanwhile was outside in between, and saw the request.
+	 */
+	if (any)
+		smp_call_function_many(mask, leave_guest_ipi, NULL, true);
+	put_cpu();
+	if (req == OST_REQ_VM_DEAD) {
+		ost_for_each_vcpu(i, vcpu, vm)
+			ost_vcpu_wake(vcpu);
+	}
+}
+
+int ost_handle_requests(struct ost_vcpu *vcpu)
+{
+	vcpu->stats.requests++;
+
+	if (unlikely(test_bit(OST_REQ_VM_DEAD, &vcpu->requests)))
+		return -EIO;
+	if (ost_request_take(vcpu, OST_REQ_TRIPLE_FAULT)) {
+		vcpu->run->exit_reason = KVM_EXIT_SHUTDOWN;
+		return OST_USER;
+	}
+	if (ost_request_take(vcpu, OST_REQ_TLB_FLUSH)) {
+		vcpu->stats.tlb_flushes++;
+		ost_backend->flush_tlb(vcpu);
+	}
+	if (ost_request_take(vcpu, OST_REQ_CLOCK)) {
+		ost_vcpu_preemptible(vcpu);
+		ost_clock_update(vcpu);
+	}
+	if (ost_request_take(vcpu, OST_REQ_APIC_TIMER) && vcpu->apic)
+		ost_lapic_timer_inject(vcpu);
+	if (ost_request_take(vcpu, OST_REQ_IOAPIC_EOI) && vcpu->apic)
+		ost_lapic_update_eoi(vcpu);
+	/* It woke the vCPU; there is nothing more to it once it is awake. */
+	ost_request_take(vcpu, OST_REQ_UNHALT);
+	return OST_RUN;
+}

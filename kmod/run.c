@@ -1,0 +1,356 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * KVM_RUN: the loop of entries and exits, halting, and what ends it.
+ *
+ * One pass: requests, FPU, events, interrupts off, a last look, the entry (backend), interrupts on,
+ * the exit's handler. Preemption stays off and the guest's FPU stays in the registers over as many
+ * exits as need no sleep; whatever has to sleep calls ost_vcpu_preemptible() first.
+ */
+#include <linux/jiffies.h>
+#include <linux/ktime.h>
+#include <linux/module.h>
+#include <linux/nospec.h>
+#include <linux/sched.h>
+#include <linux/signal.h>
+#include "backend.h"
+#include "compat.h"
+#include "hw.h"
+#include "irqchip/irqchip.h"
+#include "trace.h"
+#include "vcpu.h"
+#include "vm.h"
+
+static unsigned int halt_poll_max_ns = 200000;
+module_param(halt_poll_max_ns, uint, 0644);
+MODULE_PARM_DESC(halt_poll_max_ns, "longest time a halted vCPU polls before it sleeps (default: 200000, 0: never)");
+
+/* Where adaptive polling starts from. */
+#define HALT_POLL_START_NS 10000
+
+/* Something the kernel wants done before the guest may go on? Cheap; any context. */
+static bool work_pending(void)
+{
+	return __xfer_to_guest_mode_work_pending() || ost_softirqs_held_up();
+}
+
+static void leave_guest_mode(struct ost_vcpu *vcpu)
+{
+	/* The next kick need not interrupt us: what it asks for is seen before the next entry. */
+	smp_store_release(&vcpu->mode, OST_MODE_OUTSIDE);
+}
+
+/*
+ * The part with interrupts off. True when the guest ran and its last exit is to be handled.
+ * Returns with interrupts on.
+ */
+static bool enter_guest(struct ost_vcpu *vcpu)
+{
+	enum ost_exit_fast fast = OST_EXIT_DONE;
+
+	local_irq_disable();
+	/*
+	 * Whoever makes a request, sets the bit and then looks at the mode; we set the mode and then look
+	 * at the bits: one of the two sees the other.
+	 */
+	WRITE_ONCE(vcpu->mode, OST_MODE_IN_GUEST);
+	smp_mb();
+	if (unlikely(ost_request_pending(vcpu) || work_pending() || !ost_hw_usable())) {
+		leave_guest_mode(vcpu);
+		ost_backend->cancel_injection(vcpu);
+		ost_request(vcpu, OST_REQ_EVENT);
+		local_irq_enable();
+		return false;
+	}
+
+	trace_ost_entry(vcpu);
+	guest_timing_enter_irqoff();
+	for (;;) {
+		fast = static_call(ost_run)(vcpu);
+		vcpu->stats.exits++;
+		vcpu->stats.by_reason[array_index_nospec(vcpu->exit_index, OST_MAX_EXITS)]++;
+		if (fast != OST_EXIT_DONE)
+			break;
+		vcpu->stats.fast_exits++;
+		trace_ost_exit(vcpu);
+		if (ost_request_pending(vcpu) || work_pending())
+			break;
+		trace_ost_entry(vcpu);
+	}
+	leave_guest_mode(vcpu);
+	static_call(ost_handle_exit_irqoff)(vcpu);
+
+	/*
+	 * A host interrupt that ended the run is taken here; its tick is to be accounted to the guest, so
+	 * the accounting ends after it.
+	 */
+	local_irq_enable();
+	nop();
+	local_irq_disable();
+	guest_timing_exit_irqoff();
+	local_irq_enable();
+	return fast != OST_EXIT_DONE;
+}
+
+/* One pass of the loop. OST_RUN, OST_USER or -errno. */
+static int run_once(struct ost_vcpu *vcpu)
+{
+	int r;
+
+	if (ost_request_pending(vcpu)) {
+		r = ost_handle_requests(vcpu);
+		if (r != OST_RUN)
+			return r;
+	}
+	ost_fpu_load(vcpu);
+	if (ost_request_take(vcpu, OST_REQ_EVENT)) {
+		r = ost_events_inject(vcpu);
+		if (r < 0)
+			return r;
+	}
+	if (!enter_guest(vcpu))
+		return OST_RUN;
+	trace_ost_exit(vcpu);
+	return static_call(ost_handle_exit)(vcpu);
+}
+
+/* --- halting --- */
+
+static bool init_sipi_pending(struct ost_vcpu *vcpu)
+{
+	return READ_ONCE(vcpu->pending_init_sipi);
+}
+
+/* Would something take the vCPU out of HLT? */
+static bool wakes_from_halt(struct ost_vcpu *vcpu)
+{
+	if (test_bit(OST_REQ_UNHALT, &vcpu->requests) ||
+	    test_bit(OST_REQ_TRIPLE_FAULT, &vcpu->requests) ||
+	    test_bit(OST_REQ_VM_DEAD, &vcpu->requests))
+		return true;
+	if (vcpu->event.exception.pending || vcpu->event.exception.injected)
+		return true;
+	if (vcpu->apic && ost_lapic_timer_pending(vcpu))
+		ost_lapic_timer_inject(vcpu);
+	return ost_events_wake(vcpu);
+}
+
+bool ost_vcpu_runnable(struct ost_vcpu *vcpu)
+{
+	return READ_ONCE(vcpu->mp_state) == KVM_MP_STATE_RUNNABLE;
+}
+
+static bool may_stop_waiting(struct ost_vcpu *vcpu)
+{
+	if (init_sipi_pending(vcpu) || test_bit(OST_REQ_VM_DEAD, &vcpu->requests))
+		return true;
+	return READ_ONCE(vcpu->mp_state) == KVM_MP_STATE_HALTED && wakes_from_halt(vcpu);
+}
+
+/* Polls for a while before sleeping: a wake-up that comes soon is cheaper caught than slept for. */
+static bool poll_halted(struct ost_vcpu *vcpu)
+{
+	ktime_t stop;
+
+	if (!vcpu->halt_poll_ns)
+		return false;
+	stop = ktime_add_ns(ktime_get(), vcpu->halt_poll_ns);
+	do {
+		if (may_stop_waiting(vcpu)) {
+			vcpu->stats.halt_polls_hit++;
+			return true;
+		}
+		if (signal_pending(current) || need_resched() || !single_task_running())
+			break;
+		cpu_relax();
+	} while (ktime_before(ktime_get(), stop));
+	vcpu->stats.halt_polls_missed++;
+	return false;
+}
+
+/* Longer polls where sleeps turned out short, none where they were long. */
+static void adapt_polling(struct ost_vcpu *vcpu, u64 slept_ns)
+{
+	u32 max_ns = READ_ONCE(halt_poll_max_ns);
+
+	if (slept_ns > max_ns)
+		vcpu->halt_poll_ns = 0;
+	else if (vcpu->halt_poll_ns < max_ns)
+		vcpu->halt_poll_ns = min_t(u64, max_ns,
+					   max_t(u64, vcpu->halt_poll_ns * 2, HALT_POLL_START_NS));
+}
+
+static void wait_halted(struct ost_vcpu *vcpu)
+{
+	ktime_t start;
+
+	if (READ_ONCE(vcpu->mp_state) == KVM_MP_STATE_HALTED && poll_halted(vcpu))
+		return;
+	start = ktime_get();
+	prepare_to_rcuwait(&vcpu->wait);
+	for (;;) {
+		set_current_state(TASK_INTERRUPTIBLE);
+		if (may_stop_waiting(vcpu) || signal_pending(current))
+			break;
+		schedule();
+	}
+	finish_rcuwait(&vcpu->wait);
+	adapt_polling(vcpu, ktime_to_ns(ktime_sub(ktime_get(), start)));
+}
+
+/* Not runnable: waits for what makes it so. OST_RUN, or -EINTR. */
+static int wait_runnable(struct ost_vcpu *vcpu)
+{
+	int r;
+
+	ost_vcpu_preemptible(vcpu);
+	if (READ_ONCE(vcpu->mp_state) == KVM_MP_STATE_HALTED)
+		vcpu->stats.halts++;
+	wait_halted(vcpu);
+
+	if (test_bit(OST_REQ_VM_DEAD, &vcpu->requests))
+		return -EIO;
+	if (init_sipi_pending(vcpu)) {
+		r = ost_lapic_accept_init_sipi(vcpu);
+		if (r < 0)
+			return r;
+	}
+	if (READ_ONCE(vcpu->mp_state) == KVM_MP_STATE_HALTED && wakes_from_halt(vcpu)) {
+		WRITE_ONCE(vcpu->mp_state, KVM_MP_STATE_RUNNABLE);
+		ost_request(vcpu, OST_REQ_EVENT);
+	}
+	return OST_RUN;
+}
+
+int ost_exit_hlt(struct ost_vcpu *vcpu)
+{
+	int r = static_call(ost_skip_instruction)(vcpu);
+
+	if (r != OST_RUN)
+		return r;
+	if (!vcpu->apic) {
+		vcpu->run->exit_reason = KVM_EXIT_HLT;
+		return OST_USER;
+	}
+	WRITE_ONCE(vcpu->mp_state, KVM_MP_STATE_HALTED);
+	return OST_RUN;
+}
+
+int ost_exit_hypercall(struct ost_vcpu *vcpu)
+{
+	/* None is offered in CPUID: the ABI's answer to an unknown one, or to one from user mode. */
+	long r = static_call(ost_get_cpl)(vcpu) ? -KVM_EPERM : -KVM_ENOSYS;
+
+	ost_reg_set(vcpu, OST_REG_RAX, ost_mode64(vcpu) ? (u64)r : (u32)r);
+	return static_call(ost_skip_instruction)(vcpu);
+}
+
+int ost_exit_unexpected(struct ost_vcpu *vcpu, u64 reason)
+{
+	ost_backend->dump(vcpu);
+	vcpu->run->exit_reason = KVM_EXIT_INTERNAL_ERROR;
+	vcpu->run->internal.suberror = KVM_INTERNAL_ERROR_UNEXPECTED_EXIT_REASON;
+	vcpu->run->internal.ndata = 2;
+	vcpu->run->internal.data[0] = reason;
+	vcpu->run->internal.data[1] = vcpu->cpu;
+	return OST_USER;
+}
+
+/* --- KVM_RUN --- */
+
+/* Userspace has the interrupt controller, and wants to know when it may send an interrupt. */
+static bool wants_irq_window(struct ost_vcpu *vcpu)
+{
+	return !vcpu->apic && READ_ONCE(vcpu->run->request_interrupt_window) &&
+	       ost_ready_for_interrupt(vcpu);
+}
+
+static int run_loop(struct ost_vcpu *vcpu)
+{
+	int r;
+
+	for (;;) {
+		if (unlikely(init_sipi_pending(vcpu))) {
+			ost_vcpu_preemptible(vcpu);
+			r = ost_lapic_accept_init_sipi(vcpu);
+			if (r < 0)
+				return r;
+		}
+		if (ost_vcpu_runnable(vcpu))
+			r = run_once(vcpu);
+		else
+			r = wait_runnable(vcpu);
+		if (r != OST_RUN)
+			return r;
+		if (unlikely(wants_irq_window(vcpu))) {
+			vcpu->run->exit_reason = KVM_EXIT_IRQ_WINDOW_OPEN;
+			return OST_USER;
+		}
+		if (unlikely(work_pending() || !ost_vcpu_runnable(vcpu))) {
+			ost_vcpu_preemptible(vcpu);
+			if (signal_pending(current))
+				return -EINTR;
+			r = ost_xfer_work();
+			if (r)
+				return r;
+		}
+		if (unlikely(!raw_cpu_read(ost_hw_on))) {
+			/* This CPU is going down: the scheduler moves us as soon as we let it. */
+			ost_vcpu_preemptible(vcpu);
+			if (READ_ONCE(ost_hw_dead))
+				return -EIO;
+			schedule_timeout_killable(1);
+			if (signal_pending(current))
+				return -EINTR;
+		}
+	}
+}
+
+static void fill_run(struct ost_vcpu *vcpu)
+{
+	struct kvm_run *run = vcpu->run;
+
+	run->if_flag = !!(ost_rflags(vcpu) & X86_EFLAGS_IF);
+	run->flags = 0;
+	run->cr8 = ost_get_cr8(vcpu);
+	run->apic_base = vcpu->apic_base;
+	run->ready_for_interrupt_injection = vcpu->apic || ost_ready_for_interrupt(vcpu);
+}
+
+int ost_vcpu_run(struct ost_vcpu *vcpu)
+{
+	struct kvm_run *run = vcpu->run;
+	int (*complete)(struct ost_vcpu *vcpu);
+	sigset_t saved;
+	int r;
+
+	if (vcpu->sigmask_set)
+		sigprocmask(SIG_SETMASK, &vcpu->sigmask, &saved);
+
+	/* Without a LAPIC of ours CR8 is the VMM's to carry. */
+	if (!vcpu->apic && ost_set_cr8(vcpu, run->cr8)) {
+		r = -EINVAL;
+		goto out;
+	}
+	r = OST_RUN;
+	complete = vcpu->io.complete;
+	if (complete) {
+		vcpu->io.complete = NULL;
+		r = complete(vcpu);
+	}
+	if (r == OST_RUN) {
+		if (READ_ONCE(run->immediate_exit) || signal_pending(current))
+			r = -EINTR;
+		else
+			r = run_loop(vcpu);
+	}
+	ost_vcpu_preemptible(vcpu);
+	if (r == -EINTR)
+		run->exit_reason = KVM_EXIT_INTR;
+	if (r == OST_USER)
+		vcpu->stats.user_exits++;
+out:
+	fill_run(vcpu);
+	if (vcpu->sigmask_set)
+		sigprocmask(SIG_SETMASK, &saved, NULL);
+	return r > 0 ? 0 : r;
+}

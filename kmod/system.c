@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The device node /dev/<instance>, the ioctls of its file descriptor, and the capabilities that
+ * KVM_CHECK_EXTENSION reports: each only when all of it works.
+ */
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
+#include <linux/fs.h>
+#include <linux/kvm.h>
+#include <linux/miscdevice.h>
+#include <linux/module.h>
+#include <linux/tsc.h>
+#include "backend.h"
+#include "cpuid.h"
+#include "fpu.h"
+#include "ioctl.h"
+#include "msr.h"
+#include "system.h"
+#include "vcpu.h"
+#include "vm.h"
+
+static bool kvm_node;
+module_param(kvm_node, bool, 0444);
+MODULE_PARM_DESC(kvm_node, "also register /dev/kvm, for programs that hard-wire it (default: no)");
+
+long ost_check_extension(struct ost_vm *vm, unsigned long cap)
+{
+	switch (cap) {
+	case KVM_CAP_IRQCHIP:
+	case KVM_CAP_HLT:
+	case KVM_CAP_USER_MEMORY:
+	case KVM_CAP_SET_TSS_ADDR:
+	case KVM_CAP_EXT_CPUID:
+	case KVM_CAP_NOP_IO_DELAY:
+	case KVM_CAP_MP_STATE:
+	case KVM_CAP_USER_NMI:
+	case KVM_CAP_IRQ_ROUTING:
+	case KVM_CAP_IRQ_INJECT_STATUS:
+	case KVM_CAP_PIT2:
+	case KVM_CAP_PIT_STATE2:
+	case KVM_CAP_REINJECT_CONTROL:
+	case KVM_CAP_DESTROY_MEMORY_REGION_WORKS:
+	case KVM_CAP_JOIN_MEMORY_REGIONS_WORKS:
+	case KVM_CAP_READONLY_MEM:
+	case KVM_CAP_IRQFD:
+	case KVM_CAP_IOEVENTFD:
+	case KVM_CAP_IOEVENTFD_ANY_LENGTH:
+	case KVM_CAP_SIGNAL_MSI:
+	case KVM_CAP_SET_IDENTITY_MAP_ADDR:
+	case KVM_CAP_VCPU_EVENTS:
+	case KVM_CAP_DEBUGREGS:
+	case KVM_CAP_XSAVE:
+	case KVM_CAP_XCRS:
+	case KVM_CAP_GET_TSC_KHZ:
+	case KVM_CAP_TSC_DEADLINE_TIMER:
+	case KVM_CAP_INTERNAL_ERROR_DATA:
+	case KVM_CAP_IMMEDIATE_EXIT:
+	case KVM_CAP_CHECK_EXTENSION_VM:
+		return 1;
+	case KVM_CAP_XSAVE2: {
+		u32 size = ost_fpu_xsave2_size();
+
+		return max_t(u32, size, sizeof(struct kvm_xsave));
+	}
+	case KVM_CAP_ADJUST_CLOCK:
+		return ost_clock_cap_flags();
+	case KVM_CAP_TSC_CONTROL:
+		return ost_hw_caps.tsc_scaling;
+	case KVM_CAP_NR_VCPUS:
+		return min_t(u32, num_online_cpus(), OST_MAX_VCPUS);
+	case KVM_CAP_MAX_VCPUS:
+		return OST_MAX_VCPUS;
+	case KVM_CAP_MAX_VCPU_ID:
+		return OST_MAX_VCPU_ID + 1;
+	case KVM_CAP_NR_MEMSLOTS:
+		return OST_MAX_SLOTS;
+	case KVM_CAP_SYNC_MMU:
+		return 1;
+	}
+	return 0;
+}
+
+static long get_api_version(void *obj, unsigned long arg)
+{
+	return arg ? -EINVAL : KVM_API_VERSION;
+}
+
+static long create_vm(void *obj, unsigned long arg)
+{
+	return ost_vm_create(arg);
+}
+
+static long check_extension(void *obj, unsigned long arg)
+{
+	return ost_check_extension(NULL, arg);
+}
+
+static long get_vcpu_mmap_size(void *obj, unsigned long arg)
+{
+	/* struct kvm_run's page, and one for the data of port I/O */
+	return arg ? -EINVAL : 2 * PAGE_SIZE;
+}
+
+static long get_supported_cpuid(void *obj, unsigned long arg)
+{
+	return ost_cpuid_get_supported((struct kvm_cpuid2 __user *)arg);
+}
+
+static long get_msr_index_list(void *obj, unsigned long arg)
+{
+	return ost_msr_index_list((struct kvm_msr_list __user *)arg, false);
+}
+
+static long get_msr_feature_index_list(void *obj, unsigned long arg)
+{
+	return ost_msr_index_list((struct kvm_msr_list __user *)arg, true);
+}
+
+static long get_msrs(void *obj, unsigned long arg)
+{
+	return ost_msr_get_features((struct kvm_msrs __user *)arg);
+}
+
+static const struct ost_ioctl system_ioctls[] = {
+	{ .cmd = KVM_GET_API_VERSION, .raw = get_api_version },
+	{ .cmd = KVM_CREATE_VM, .raw = create_vm },
+	{ .cmd = KVM_GET_MSR_INDEX_LIST, .raw = get_msr_index_list },
+	{ .cmd = KVM_CHECK_EXTENSION, .raw = check_extension },
+	{ .cmd = KVM_GET_VCPU_MMAP_SIZE, .raw = get_vcpu_mmap_size },
+	{ .cmd = KVM_GET_SUPPORTED_CPUID, .raw = get_supported_cpuid },
+	{ .cmd = KVM_GET_MSR_FEATURE_INDEX_LIST, .raw = get_msr_feature_index_list },
+	{ .cmd = KVM_GET_MSRS, .raw = get_msrs },
+};
+
+static struct ost_ioctl_table system_table = {
+	.rows = system_ioctls,
+	.nr = ARRAY_SIZE(system_ioctls),
+};
+
+static long system_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
+{
+	return ost_ioctl(&system_table, NULL, cmd, arg);
+}
+
+static const struct file_operations system_fops = {
+	.owner = THIS_MODULE,
+	.unlocked_ioctl = system_ioctl,
+	.compat_ioctl = compat_ptr_ioctl,
+	.llseek = noop_llseek,
+};
+
+static struct miscdevice node = {
+	.minor = MISC_DYNAMIC_MINOR,
+	.name = OST_NAME,
+	.mode = 0660,
+	.fops = &system_fops,
+};
+
+static struct miscdevice kvm_misc = {
+	.minor = KVM_MINOR,
+	.name = "kvm",
+	.mode = 0660,
+	.fops = &system_fops,
+};
+
+int __init ost_system_register(void)
+{
+	int r;
+
+	ost_ioctl_table_init(&system_table);
+	ost_vm_init_ioctls();
+	ost_vcpu_init_ioctls();
+	r = misc_register(&node);
+	if (r) {
+		pr_err("can't make /dev/%s: error %d; is another build of the same name loaded?\n",
+		       OST_NAME, r);
+		return r;
+	}
+	if (!kvm_node)
+		return 0;
+	r = misc_register(&kvm_misc);
+	if (r) {
+		pr_err("/dev/kvm is taken by the stock module: unload kvm_amd or kvm_intel and kvm, or leave kvm_node out\n");
+		misc_deregister(&node);
+	}
+	return r;
+}
+
+void ost_system_unregister(void)
+{
+	if (kvm_node)
+		misc_deregister(&kvm_misc);
+	misc_deregister(&node);
+}

@@ -1,0 +1,560 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The vCPU object: its life, its place on a CPU, and the ioctls of its file descriptor. */
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
+#include <linux/anon_inodes.h>
+#include <linux/file.h>
+#include <linux/fs.h>
+#include <linux/mm.h>
+#include <linux/module.h>
+#include <linux/slab.h>
+#include <linux/uaccess.h>
+#include "backend.h"
+#include "compat.h"
+#include "ioctl.h"
+#include "msr.h"
+#include "state.h"
+#include "vcpu.h"
+#include "vm.h"
+
+/* --- on and off a CPU --- */
+
+static struct ost_vcpu *from_notifier(struct preempt_notifier *pn)
+{
+	return container_of(pn, struct ost_vcpu, preempt);
+}
+
+static void load_here(struct ost_vcpu *vcpu)
+{
+	int cpu = smp_processor_id();
+	int last = vcpu->cpu;
+
+	/* ost_vcpu_kick() may read it while we still are outside: no order is needed. */
+	WRITE_ONCE(vcpu->cpu, cpu);
+	static_call(ost_vcpu_load_hw)(vcpu, cpu);
+	vcpu->loaded = true;
+	if (last != cpu) {
+		/* Its kvmclock page may name another CPU's TSC. */
+		ost_request(vcpu, OST_REQ_CLOCK);
+		if (last >= 0)
+			vcpu->stats.migrations++;
+	}
+}
+
+static void put_here(struct ost_vcpu *vcpu)
+{
+	vcpu->loaded = false;
+	static_call(ost_vcpu_put_hw)(vcpu);
+}
+
+static void sched_in_cb(struct preempt_notifier *pn, int cpu)
+{
+	load_here(from_notifier(pn));
+}
+
+static void sched_out_cb(struct preempt_notifier *pn, struct task_struct *next)
+{
+	put_here(from_notifier(pn));
+}
+
+static struct preempt_ops preempt_ops = {
+	.sched_in = sched_in_cb,
+	.sched_out = sched_out_cb,
+};
+
+void ost_vcpu_load(struct ost_vcpu *vcpu)
+{
+	preempt_disable();
+	preempt_notifier_register(&vcpu->preempt);
+	load_here(vcpu);
+	preempt_enable();
+}
+
+void ost_vcpu_put(struct ost_vcpu *vcpu)
+{
+	preempt_disable();
+	put_here(vcpu);
+	preempt_notifier_unregister(&vcpu->preempt);
+	preempt_enable();
+}
+
+void ost_vcpu_preemptible(struct ost_vcpu *vcpu)
+{
+	if (vcpu->fpu.loaded)
+		ost_fpu_unload(vcpu);
+}
+
+/* --- life --- */
+
+void ost_vcpu_reset(struct ost_vcpu *vcpu, bool init_event)
+{
+	u64 efer_free_cr0;
+
+	memset(&vcpu->event.exception, 0, sizeof(vcpu->event.exception));
+	memset(&vcpu->event.interrupt, 0, sizeof(vcpu->event.interrupt));
+	vcpu->event.nmi.injected = false;
+	vcpu->event.nmi.pending = 0;
+	atomic_set(&vcpu->event.nmi_queued, 0);
+	vcpu->io.complete = NULL;
+	memset(vcpu->dr, 0, sizeof(vcpu->dr));
+	vcpu->dr6 = DR6_RESERVED;
+	vcpu->dr7 = 0x400;
+	vcpu->cr2 = 0;
+	memset(vcpu->regs, 0, sizeof(vcpu->regs));
+	vcpu->regs_avail = ~0u;
+	vcpu->regs_dirty = ~0u;
+	/* SDM vol. 3A, table 9-1; the family is what CPUID says, or a plain one before it is set */
+	vcpu->regs[OST_REG_RDX] = ost_cpuid_signature(vcpu);
+	vcpu->regs[OST_REG_RFLAGS] = X86_EFLAGS_FIXED;
+	vcpu->regs[OST_REG_RIP] = 0xfff0;
+	/* INIT keeps CD and NW (SDM vol. 3A, table 9-1, note 2). */
+	efer_free_cr0 = init_event ? ost_cr0_cache_bits(vcpu) : X86_CR0_CD | X86_CR0_NW;
+
+	if (vcpu->apic)
+		ost_lapic_reset(vcpu, init_event);
+	ost_backend->vcpu_reset(vcpu, init_event);
+	ost_backend->set_efer(vcpu, 0);
+	ost_backend->set_cr4(vcpu, 0);
+	ost_backend->set_cr3(vcpu, 0);
+	ost_backend->set_cr0(vcpu, X86_CR0_ET | efer_free_cr0);
+	ost_msr_reset(vcpu, init_event);
+	ost_fpu_reset(vcpu, init_event);
+	ost_clock_reset(vcpu, init_event);
+	ost_backend->update_debug(vcpu);
+	ost_backend->flush_tlb(vcpu);
+	ost_request(vcpu, OST_REQ_EVENT);
+}
+
+static struct ost_vcpu *vcpu_new(struct ost_vm *vm, u32 id)
+{
+	struct ost_vcpu *vcpu = kvzalloc(ost_backend->vcpu_size, GFP_KERNEL_ACCOUNT);
+	int r = -ENOMEM;
+
+	if (!vcpu)
+		return ERR_PTR(-ENOMEM);
+	vcpu->vm = vm;
+	vcpu->id = id;
+	vcpu->cpu = -1;
+	mutex_init(&vcpu->mutex);
+	rcuwait_init(&vcpu->wait);
+	preempt_notifier_init(&vcpu->preempt, &preempt_ops);
+	vcpu->run_page = alloc_page(GFP_KERNEL_ACCOUNT | __GFP_ZERO);
+	vcpu->pio_page = alloc_page(GFP_KERNEL_ACCOUNT | __GFP_ZERO);
+	if (!vcpu->run_page || !vcpu->pio_page)
+		goto err_pages;
+	vcpu->run = page_address(vcpu->run_page);
+	r = ost_fpu_create(vcpu);
+	if (r)
+		goto err_pages;
+	r = ost_msr_create(vcpu);
+	if (r)
+		goto err_fpu;
+	r = ost_backend->vcpu_create(vcpu);
+	if (r)
+		goto err_msr;
+	WRITE_ONCE(vcpu->mp_state, KVM_MP_STATE_RUNNABLE);
+	if (ost_irqchip_in_kernel(vm)) {
+		r = ost_lapic_create(vcpu);
+		if (r)
+			goto err_backend;
+		if (id != vm->irqs.boot_vcpu_id)
+			WRITE_ONCE(vcpu->mp_state, KVM_MP_STATE_UNINITIALIZED);
+	}
+	ost_emulation_init(vcpu);
+	ost_vcpu_load(vcpu);
+	ost_vcpu_reset(vcpu, false);
+	ost_vcpu_put(vcpu);
+	return vcpu;
+
+err_backend:
+	ost_backend->vcpu_destroy(vcpu);
+err_msr:
+	ost_msr_destroy(vcpu);
+err_fpu:
+	ost_fpu_destroy(vcpu);
+err_pages:
+	if (vcpu->pio_page)
+		__free_page(vcpu->pio_page);
+	if (vcpu->run_page)
+		__free_page(vcpu->run_page);
+	kvfree(vcpu);
+	return ERR_PTR(r);
+}
+
+void ost_vcpu_destroy(struct ost_vcpu *vcpu)
+{
+	if (vcpu->apic)
+		ost_lapic_destroy(vcpu);
+	ost_backend->vcpu_destroy(vcpu);
+	ost_cpuid_destroy(vcpu);
+	ost_msr_destroy(vcpu);
+	ost_fpu_destroy(vcpu);
+	/* The mapping of these holds the file, so nobody maps them any more. */
+	__free_page(vcpu->pio_page);
+	__free_page(vcpu->run_page);
+	kvfree(vcpu);
+}
+
+static const struct file_operations vcpu_fops;
+
+int ost_vcpu_create(struct ost_vm *vm, u32 id)
+{
+	struct ost_vcpu *vcpu;
+	struct file *file;
+	int fd, r;
+
+	mutex_lock(&vm->lock);
+	r = -EINVAL;
+	if (vm->nr_creating >= OST_MAX_VCPUS)
+		goto out_unlock;
+	r = -EEXIST;
+	if (ost_vcpu_by_id(vm, id))
+		goto out_unlock;
+	/* From here on CREATE_IRQCHIP is refused, so that all vCPUs have a LAPIC or none has. */
+	vm->nr_creating++;
+	fd = get_unused_fd_flags(O_CLOEXEC);
+	if (fd < 0) {
+		r = fd;
+		goto err_count;
+	}
+	vcpu = vcpu_new(vm, id);
+	if (IS_ERR(vcpu)) {
+		r = PTR_ERR(vcpu);
+		goto err_fd;
+	}
+	file = anon_inode_getfile(OST_NAME "-vcpu", &vcpu_fops, vcpu, O_RDWR);
+	if (IS_ERR(file)) {
+		r = PTR_ERR(file);
+		goto err_vcpu;
+	}
+	ost_vm_get(vm);
+	vcpu->index = vm->nr_vcpus;
+	vm->vcpus[vcpu->index] = vcpu;
+	/* Pairs with the acquire in ost_nr_vcpus(). */
+	smp_store_release(&vm->nr_vcpus, vcpu->index + 1);
+	if (vcpu->apic)
+		ost_lapic_publish(vcpu);
+	mutex_unlock(&vm->lock);
+	fd_install(fd, file);
+	return fd;
+
+err_vcpu:
+	ost_vcpu_destroy(vcpu);
+err_fd:
+	put_unused_fd(fd);
+err_count:
+	vm->nr_creating--;
+out_unlock:
+	mutex_unlock(&vm->lock);
+	return r;
+}
+
+/* --- file descriptor --- */
+
+static int vcpu_release(struct inode *inode, struct file *file)
+{
+	struct ost_vcpu *vcpu = file->private_data;
+
+	ost_vm_put(vcpu->vm);
+	return 0;
+}
+
+static vm_fault_t vcpu_fault(struct vm_fault *vmf)
+{
+	struct ost_vcpu *vcpu = vmf->vma->vm_file->private_data;
+
+	switch (vmf->pgoff) {
+	case 0:
+		vmf->page = vcpu->run_page;
+		break;
+	case 1:
+		vmf->page = vcpu->pio_page;
+		break;
+	default:
+		return VM_FAULT_SIGBUS;
+	}
+	get_page(vmf->page);
+	return 0;
+}
+
+static const struct vm_operations_struct vcpu_vm_ops = {
+	.fault = vcpu_fault,
+};
+
+static int vcpu_mmap(struct file *file, struct vm_area_struct *vma)
+{
+	vma->vm_ops = &vcpu_vm_ops;
+	return 0;
+}
+
+static int get_regs(void *vcpu, void *arg)
+{
+	return ost_get_regs(vcpu, arg);
+}
+
+static int set_regs(void *vcpu, void *arg)
+{
+	return ost_set_regs(vcpu, arg);
+}
+
+static int get_sregs(void *vcpu, void *arg)
+{
+	return ost_get_sregs(vcpu, arg);
+}
+
+static int set_sregs(void *vcpu, void *arg)
+{
+	return ost_set_sregs(vcpu, arg);
+}
+
+static int get_fpu(void *vcpu, void *arg)
+{
+	ost_fpu_get_fpu(vcpu, arg);
+	return 0;
+}
+
+static int set_fpu(void *vcpu, void *arg)
+{
+	return ost_fpu_set_fpu(vcpu, arg);
+}
+
+static int get_xsave(void *vcpu, void *arg)
+{
+	if (ost_fpu_xsave2_size() > sizeof(struct kvm_xsave))
+		return -EINVAL;
+	ost_fpu_get_xsave(vcpu, arg, sizeof(struct kvm_xsave));
+	return 0;
+}
+
+static int set_xsave(void *vcpu, void *arg)
+{
+	if (ost_fpu_xsave2_size() > sizeof(struct kvm_xsave))
+		return -EINVAL;
+	return ost_fpu_set_xsave(vcpu, arg, sizeof(struct kvm_xsave));
+}
+
+static long get_xsave2(void *vcpu, unsigned long arg)
+{
+	u32 size = max_t(u32, ost_fpu_xsave2_size(), sizeof(struct kvm_xsave));
+	void *buf = kzalloc(size, GFP_KERNEL_ACCOUNT);
+	int r = 0;
+
+	if (!buf)
+		return -ENOMEM;
+	ost_fpu_get_xsave(vcpu, buf, size);
+	if (copy_to_user((void __user *)arg, buf, size))
+		r = -EFAULT;
+	kfree(buf);
+	return r;
+}
+
+static int get_xcrs(void *vcpu, void *arg)
+{
+	return ost_get_xcrs(vcpu, arg);
+}
+
+static int set_xcrs(void *vcpu, void *arg)
+{
+	return ost_set_xcrs(vcpu, arg);
+}
+
+static int get_lapic(void *obj, void *arg)
+{
+	struct ost_vcpu *vcpu = obj;
+
+	if (!vcpu->apic)
+		return -EINVAL;
+	ost_lapic_get(vcpu, arg);
+	return 0;
+}
+
+static int set_lapic(void *obj, void *arg)
+{
+	struct ost_vcpu *vcpu = obj;
+
+	return vcpu->apic ? ost_lapic_set(vcpu, arg) : -EINVAL;
+}
+
+static int get_mp_state(void *vcpu, void *arg)
+{
+	return ost_get_mp_state(vcpu, arg);
+}
+
+static int set_mp_state(void *vcpu, void *arg)
+{
+	return ost_set_mp_state(vcpu, arg);
+}
+
+static int get_events(void *vcpu, void *arg)
+{
+	ost_get_events(vcpu, arg);
+	return 0;
+}
+
+static int set_events(void *vcpu, void *arg)
+{
+	return ost_set_events(vcpu, arg);
+}
+
+static int get_debugregs(void *vcpu, void *arg)
+{
+	return ost_get_debugregs(vcpu, arg);
+}
+
+static int set_debugregs(void *vcpu, void *arg)
+{
+	return ost_set_debugregs(vcpu, arg);
+}
+
+static int translate(void *vcpu, void *arg)
+{
+	return ost_translate(vcpu, arg);
+}
+
+static int interrupt(void *obj, void *arg)
+{
+	struct kvm_interrupt *irq = arg;
+	struct ost_vcpu *vcpu = obj;
+
+	if (vcpu->apic)
+		return -ENXIO;
+	if (irq->irq >= 256)
+		return -EINVAL;
+	return ost_interrupt_from_user(vcpu, irq->irq);
+}
+
+static long nmi(void *vcpu, unsigned long arg)
+{
+	ost_nmi(vcpu);
+	return 0;
+}
+
+static long get_msrs(void *vcpu, unsigned long arg)
+{
+	return ost_msrs_get(vcpu, (struct kvm_msrs __user *)arg);
+}
+
+static long set_msrs(void *vcpu, unsigned long arg)
+{
+	return ost_msrs_set(vcpu, (struct kvm_msrs __user *)arg);
+}
+
+static long set_cpuid2(void *vcpu, unsigned long arg)
+{
+	return ost_cpuid_set(vcpu, (struct kvm_cpuid2 __user *)arg);
+}
+
+static long get_cpuid2(void *vcpu, unsigned long arg)
+{
+	return ost_cpuid_get(vcpu, (struct kvm_cpuid2 __user *)arg);
+}
+
+static long set_tsc_khz(void *vcpu, unsigned long arg)
+{
+	return arg > U32_MAX ? -EINVAL : ost_tsc_set_khz(vcpu, arg);
+}
+
+static long get_tsc_khz(void *obj, unsigned long arg)
+{
+	struct ost_vcpu *vcpu = obj;
+
+	return vcpu->clock.tsc_khz;
+}
+
+static long set_signal_mask(void *obj, unsigned long arg)
+{
+	struct kvm_signal_mask __user *user = (void __user *)arg;
+	struct ost_vcpu *vcpu = obj;
+	sigset_t set;
+	u32 len;
+
+	if (!user) {
+		vcpu->sigmask_set = false;
+		return 0;
+	}
+	if (get_user(len, &user->len))
+		return -EFAULT;
+	if (len != sizeof(set))
+		return -EINVAL;
+	if (copy_from_user(&set, user->sigset, sizeof(set)))
+		return -EFAULT;
+	sigdelsetmask(&set, sigmask(SIGKILL) | sigmask(SIGSTOP));
+	vcpu->sigmask = set;
+	vcpu->sigmask_set = true;
+	return 0;
+}
+
+static const struct ost_ioctl vcpu_ioctls[] = {
+	{ .cmd = KVM_GET_REGS, .copy = OST_OUT, .fn = get_regs },
+	{ .cmd = KVM_SET_REGS, .copy = OST_IN, .fn = set_regs },
+	{ .cmd = KVM_GET_SREGS, .copy = OST_OUT, .fn = get_sregs },
+	{ .cmd = KVM_SET_SREGS, .copy = OST_IN, .fn = set_sregs },
+	{ .cmd = KVM_TRANSLATE, .copy = OST_IN | OST_OUT, .fn = translate },
+	{ .cmd = KVM_INTERRUPT, .copy = OST_IN, .fn = interrupt },
+	{ .cmd = KVM_GET_MSRS, .raw = get_msrs },
+	{ .cmd = KVM_SET_MSRS, .raw = set_msrs },
+	{ .cmd = KVM_SET_SIGNAL_MASK, .raw = set_signal_mask },
+	{ .cmd = KVM_GET_FPU, .copy = OST_OUT, .fn = get_fpu },
+	{ .cmd = KVM_SET_FPU, .copy = OST_IN, .fn = set_fpu },
+	{ .cmd = KVM_GET_LAPIC, .copy = OST_OUT, .fn = get_lapic },
+	{ .cmd = KVM_SET_LAPIC, .copy = OST_IN, .fn = set_lapic },
+	{ .cmd = KVM_SET_CPUID2, .raw = set_cpuid2 },
+	{ .cmd = KVM_GET_CPUID2, .raw = get_cpuid2 },
+	{ .cmd = KVM_GET_MP_STATE, .copy = OST_OUT, .fn = get_mp_state },
+	{ .cmd = KVM_SET_MP_STATE, .copy = OST_IN, .fn = set_mp_state },
+	{ .cmd = KVM_NMI, .raw = nmi },
+	{ .cmd = KVM_GET_VCPU_EVENTS, .copy = OST_OUT, .fn = get_events },
+	{ .cmd = KVM_SET_VCPU_EVENTS, .copy = OST_IN, .fn = set_events },
+	{ .cmd = KVM_GET_DEBUGREGS, .copy = OST_OUT, .fn = get_debugregs },
+	{ .cmd = KVM_SET_DEBUGREGS, .copy = OST_IN, .fn = set_debugregs },
+	{ .cmd = KVM_SET_TSC_KHZ, .raw = set_tsc_khz },
+	{ .cmd = KVM_GET_TSC_KHZ, .raw = get_tsc_khz },
+	{ .cmd = KVM_GET_XSAVE, .copy = OST_OUT, .fn = get_xsave },
+	{ .cmd = KVM_SET_XSAVE, .copy = OST_IN, .fn = set_xsave },
+	{ .cmd = KVM_GET_XCRS, .copy = OST_OUT, .fn = get_xcrs },
+	{ .cmd = KVM_SET_XCRS, .copy = OST_IN, .fn = set_xcrs },
+	{ .cmd = KVM_GET_XSAVE2, .raw = get_xsave2 },
+};
+
+static struct ost_ioctl_table vcpu_table = {
+	.rows = vcpu_ioctls,
+	.nr = ARRAY_SIZE(vcpu_ioctls),
+};
+
+void __init ost_vcpu_init_ioctls(void)
+{
+	ost_ioctl_table_init(&vcpu_table);
+}
+
+static long vcpu_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
+{
+	struct ost_vcpu *vcpu = file->private_data;
+	long r;
+
+	/* Only in the address space that is the guest's memory; EIO after a fork or in another process. */
+	if (vcpu->vm->mm != current->mm || READ_ONCE(vcpu->vm->dead))
+		return -EIO;
+	if (unlikely(_IOC_TYPE(cmd) != KVMIO))
+		return -ENOTTY;
+	if (mutex_lock_killable(&vcpu->mutex))
+		return -EINTR;
+	ost_vcpu_load(vcpu);
+	if (cmd == KVM_RUN) {
+		r = -EINVAL;
+		if (!arg)
+			r = ost_vcpu_run(vcpu);
+	} else {
+		r = ost_ioctl(&vcpu_table, vcpu, cmd, arg);
+	}
+	ost_vcpu_put(vcpu);
+	mutex_unlock(&vcpu->mutex);
+	return r;
+}
+
+static const struct file_operations vcpu_fops = {
+	.owner = THIS_MODULE,
+	.release = vcpu_release,
+	.unlocked_ioctl = vcpu_ioctl,
+	.mmap = vcpu_mmap,
+	.llseek = noop_llseek,
+};

@@ -1,0 +1,366 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The VM object: its life and the ioctls of its file descriptor. */
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
+#include <linux/anon_inodes.h>
+#include <linux/file.h>
+#include <linux/fs.h>
+#include <linux/module.h>
+#include <linux/sched/mm.h>
+#include <linux/slab.h>
+#include <linux/uaccess.h>
+#include "backend.h"
+#include "hw.h"
+#include "ioctl.h"
+#include "system.h"
+#include "vcpu.h"
+#include "vm.h"
+
+static atomic64_t next_id = ATOMIC64_INIT(0);
+
+static void vm_free(struct ost_vm *vm)
+{
+	u32 i;
+
+	ost_stats_remove_vm(vm);
+	/* irqfds and the page table's notifier reach vCPUs: they end before the vCPUs do. */
+	ost_irqs_release_irqfds(vm);
+	ost_mmu_destroy(vm);
+	for (i = 0; i < vm->nr_vcpus; i++)
+		ost_vcpu_destroy(vm->vcpus[i]);
+	ost_irqs_destroy(vm);
+	ost_ioeventfd_release(vm);
+	ost_bus_destroy(&vm->pio_bus);
+	ost_bus_destroy(&vm->mmio_bus);
+	ost_backend->vm_destroy(vm);
+	srcu_barrier(&vm->srcu);
+	cleanup_srcu_struct(&vm->srcu);
+	mmdrop(vm->mm);
+	kvfree(vm);
+	ost_hw_put();
+}
+
+void ost_vm_get(struct ost_vm *vm)
+{
+	refcount_inc(&vm->refs);
+}
+
+void ost_vm_put(struct ost_vm *vm)
+{
+	if (refcount_dec_and_test(&vm->refs))
+		vm_free(vm);
+}
+
+void ost_vm_kill(struct ost_vm *vm)
+{
+	WRITE_ONCE(vm->dead, true);
+	ost_request_all(vm, OST_REQ_VM_DEAD);
+}
+
+struct ost_vcpu *ost_vcpu_by_id(struct ost_vm *vm, u32 id)
+{
+	struct ost_vcpu *vcpu;
+	u32 i;
+
+	/* VMMs number vCPUs from 0 on, so the index is nearly always the id. */
+	if (id < ost_nr_vcpus(vm)) {
+		vcpu = vm->vcpus[array_index_nospec(id, OST_MAX_VCPUS)];
+		if (vcpu->id == id)
+			return vcpu;
+	}
+	ost_for_each_vcpu(i, vcpu, vm)
+		if (vcpu->id == id)
+			return vcpu;
+	return NULL;
+}
+
+static int vm_release(struct inode *inode, struct file *file)
+{
+	struct ost_vm *vm = file->private_data;
+
+	/* An irqfd holds an eventfd, not the VM: nobody could take it off any more. */
+	ost_irqs_release_irqfds(vm);
+	ost_vm_put(vm);
+	return 0;
+}
+
+static long vm_check_extension(void *vm, unsigned long arg)
+{
+	return ost_check_extension(vm, arg);
+}
+
+static long vm_create_vcpu(void *vm, unsigned long arg)
+{
+	if (arg > OST_MAX_VCPU_ID)
+		return -EINVAL;
+	return ost_vcpu_create(vm, arg);
+}
+
+static int vm_set_region(void *vm, void *arg)
+{
+	return ost_mmu_set_region(vm, arg);
+}
+
+static int vm_get_dirty_log(void *vm, void *arg)
+{
+	return ost_mmu_get_dirty_log(vm, arg);
+}
+
+static long vm_set_tss_addr(void *obj, unsigned long arg)
+{
+	struct ost_vm *vm = obj;
+
+	/* Three pages, below 4 GiB. Only VT-x without unrestricted guest would use them. */
+	if (arg > (u32)(-3 * PAGE_SIZE))
+		return -EINVAL;
+	mutex_lock(&vm->lock);
+	vm->tss_addr = arg;
+	mutex_unlock(&vm->lock);
+	return 0;
+}
+
+static int vm_set_identity_map_addr(void *obj, void *arg)
+{
+	struct ost_vm *vm = obj;
+	int r = -EINVAL;
+
+	mutex_lock(&vm->lock);
+	if (!vm->nr_creating) {
+		/* 0 asks for the default address. */
+		vm->identity_map_addr = *(u64 *)arg ?: 0xfffbc000;
+		r = 0;
+	}
+	mutex_unlock(&vm->lock);
+	return r;
+}
+
+static long vm_create_irqchip(void *obj, unsigned long arg)
+{
+	struct ost_vm *vm = obj;
+	int r;
+
+	mutex_lock(&vm->lock);
+	r = ost_irqchip_create(vm);
+	mutex_unlock(&vm->lock);
+	return r;
+}
+
+static int vm_create_pit2(void *obj, void *arg)
+{
+	struct ost_vm *vm = obj;
+	int r;
+
+	mutex_lock(&vm->lock);
+	r = ost_pit_create(vm, arg);
+	mutex_unlock(&vm->lock);
+	return r;
+}
+
+static int vm_irq_line(void *obj, void *arg)
+{
+	struct kvm_irq_level *irq = arg;
+	struct ost_vm *vm = obj;
+
+	if (!ost_irqchip_in_kernel(vm))
+		return -ENXIO;
+	irq->status = ost_set_gsi(vm, OST_IRQ_SOURCE_USER, irq->irq, irq->level);
+	return 0;
+}
+
+static int vm_get_irqchip(void *obj, void *arg)
+{
+	return ost_irqchip_in_kernel((struct ost_vm *)obj) ? ost_irqchip_get(obj, arg) : -ENXIO;
+}
+
+static int vm_set_irqchip(void *obj, void *arg)
+{
+	return ost_irqchip_in_kernel((struct ost_vm *)obj) ? ost_irqchip_set(obj, arg) : -ENXIO;
+}
+
+static int vm_get_pit2(void *obj, void *arg)
+{
+	return ost_pit_get(obj, arg);
+}
+
+static int vm_set_pit2(void *obj, void *arg)
+{
+	return ost_pit_set(obj, arg);
+}
+
+static int vm_reinject(void *obj, void *arg)
+{
+	return ost_pit_reinject(obj, arg);
+}
+
+static long vm_set_gsi_routing(void *obj, unsigned long arg)
+{
+	struct kvm_irq_routing __user *user = (void __user *)arg;
+	struct kvm_irq_routing_entry *entries = NULL;
+	struct kvm_irq_routing head;
+	struct ost_vm *vm = obj;
+	int r;
+
+	if (!ost_irqchip_in_kernel(vm))
+		return -EINVAL;
+	if (copy_from_user(&head, user, sizeof(head)))
+		return -EFAULT;
+	if (head.nr > OST_MAX_GSI_ROUTES || head.flags)
+		return -EINVAL;
+	if (head.nr) {
+		entries = vmemdup_user(user->entries, array_size(sizeof(*entries), head.nr));
+		if (IS_ERR(entries))
+			return PTR_ERR(entries);
+	}
+	mutex_lock(&vm->lock);
+	r = ost_set_gsi_routing(vm, entries, head.nr, head.flags);
+	mutex_unlock(&vm->lock);
+	kvfree(entries);
+	return r;
+}
+
+static int vm_signal_msi(void *obj, void *arg)
+{
+	return ost_irqchip_in_kernel((struct ost_vm *)obj) ? ost_signal_msi(obj, arg) : -EINVAL;
+}
+
+static int vm_irqfd(void *vm, void *arg)
+{
+	return ost_irqfd(vm, arg);
+}
+
+static int vm_ioeventfd(void *vm, void *arg)
+{
+	return ost_ioeventfd(vm, arg);
+}
+
+static int vm_get_clock(void *vm, void *arg)
+{
+	ost_clock_get(vm, arg);
+	return 0;
+}
+
+static int vm_set_clock(void *vm, void *arg)
+{
+	return ost_clock_set(vm, arg);
+}
+
+static const struct ost_ioctl vm_ioctls[] = {
+	{ .cmd = KVM_CHECK_EXTENSION, .raw = vm_check_extension },
+	{ .cmd = KVM_CREATE_VCPU, .raw = vm_create_vcpu },
+	{ .cmd = KVM_GET_DIRTY_LOG, .copy = OST_IN, .fn = vm_get_dirty_log },
+	{ .cmd = KVM_SET_USER_MEMORY_REGION, .copy = OST_IN, .fn = vm_set_region },
+	{ .cmd = KVM_SET_TSS_ADDR, .raw = vm_set_tss_addr },
+	{ .cmd = KVM_SET_IDENTITY_MAP_ADDR, .copy = OST_IN, .fn = vm_set_identity_map_addr },
+	{ .cmd = KVM_CREATE_IRQCHIP, .raw = vm_create_irqchip },
+	{ .cmd = KVM_IRQ_LINE, .copy = OST_IN, .fn = vm_irq_line },
+	{ .cmd = KVM_GET_IRQCHIP, .copy = OST_IN | OST_OUT, .fn = vm_get_irqchip },
+	{ .cmd = KVM_SET_IRQCHIP, .copy = OST_IN, .fn = vm_set_irqchip },
+	{ .cmd = KVM_IRQ_LINE_STATUS, .copy = OST_IN | OST_OUT, .fn = vm_irq_line },
+	{ .cmd = KVM_SET_GSI_ROUTING, .raw = vm_set_gsi_routing },
+	{ .cmd = KVM_REINJECT_CONTROL, .copy = OST_IN, .fn = vm_reinject },
+	{ .cmd = KVM_IRQFD, .copy = OST_IN, .fn = vm_irqfd },
+	{ .cmd = KVM_CREATE_PIT2, .copy = OST_IN, .fn = vm_create_pit2 },
+	{ .cmd = KVM_IOEVENTFD, .copy = OST_IN, .fn = vm_ioeventfd },
+	{ .cmd = KVM_SET_CLOCK, .copy = OST_IN, .fn = vm_set_clock },
+	{ .cmd = KVM_GET_CLOCK, .copy = OST_OUT, .fn = vm_get_clock },
+	{ .cmd = KVM_GET_PIT2, .copy = OST_OUT, .fn = vm_get_pit2 },
+	{ .cmd = KVM_SET_PIT2, .copy = OST_IN, .fn = vm_set_pit2 },
+	{ .cmd = KVM_SIGNAL_MSI, .copy = OST_IN, .fn = vm_signal_msi },
+};
+
+static struct ost_ioctl_table vm_table = {
+	.rows = vm_ioctls,
+	.nr = ARRAY_SIZE(vm_ioctls),
+};
+
+void __init ost_vm_init_ioctls(void)
+{
+	ost_ioctl_table_init(&vm_table);
+}
+
+static long vm_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
+{
+	struct ost_vm *vm = file->private_data;
+
+	/* Guest memory is this mm's; another process would set up slots of its own addresses. */
+	if (vm->mm != current->mm || READ_ONCE(vm->dead))
+		return -EIO;
+	return ost_ioctl(&vm_table, vm, cmd, arg);
+}
+
+static const struct file_operations vm_fops = {
+	.owner = THIS_MODULE,
+	.release = vm_release,
+	.unlocked_ioctl = vm_ioctl,
+	.llseek = noop_llseek,
+};
+
+/* A VM with one reference, or an error. */
+static struct ost_vm *vm_new(void)
+{
+	struct ost_vm *vm = kvzalloc(ost_backend->vm_size, GFP_KERNEL_ACCOUNT);
+	int r = -ENOMEM;
+
+	if (!vm)
+		return ERR_PTR(-ENOMEM);
+	refcount_set(&vm->refs, 1);
+	mutex_init(&vm->lock);
+	INIT_LIST_HEAD(&vm->ioeventfds);
+	INIT_LIST_HEAD(&vm->link);
+	vm->id = atomic64_inc_return(&next_id);
+	vm->identity_map_addr = 0xfffbc000;
+	ost_irqs_init(vm);
+	ost_clock_vm_init(vm);
+	if (init_srcu_struct(&vm->srcu))
+		goto err_free;
+	r = ost_hw_get();
+	if (r)
+		goto err_srcu;
+	r = ost_backend->vm_init(vm);
+	if (r)
+		goto err_hw;
+	vm->mm = current->mm;
+	mmgrab(vm->mm);
+	r = ost_mmu_init(vm);
+	if (r)
+		goto err_mm;
+	ost_stats_add_vm(vm);
+	return vm;
+
+err_mm:
+	mmdrop(vm->mm);
+	ost_backend->vm_destroy(vm);
+err_hw:
+	ost_hw_put();
+err_srcu:
+	cleanup_srcu_struct(&vm->srcu);
+err_free:
+	kvfree(vm);
+	return ERR_PTR(r);
+}
+
+int ost_vm_create(unsigned long type)
+{
+	struct ost_vm *vm;
+	struct file *file;
+	int fd;
+
+	if (type)
+		return -EINVAL;
+	fd = get_unused_fd_flags(O_CLOEXEC);
+	if (fd < 0)
+		return fd;
+	vm = vm_new();
+	if (IS_ERR(vm)) {
+		put_unused_fd(fd);
+		return PTR_ERR(vm);
+	}
+	file = anon_inode_getfile(OST_NAME "-vm", &vm_fops, vm, O_RDWR);
+	if (IS_ERR(file)) {
+		put_unused_fd(fd);
+		ost_vm_put(vm);
+		return PTR_ERR(file);
+	}
+	fd_install(fd, file);
+	return fd;
+}
