@@ -158,7 +158,7 @@ def _kernel_args(options):
 
 
 def _machine(options, image, initrd, ports):
-    """QEMU's command line. `ports` are the file descriptors of the four serial ports."""
+    """QEMU's command line. `ports`: file descriptors of the serial ports and the monitor."""
     words = [*emulator.command(), "-nodefaults", "-no-user-config", "-no-reboot", "-M", "q35",
              "-display", "none", "-cpu", options.cpu, "-smp", str(options.cpus),
              "-m", options.memory, "-kernel", str(image.vmlinux), "-initrd", f"/proc/self/fd/{initrd}",
@@ -173,6 +173,8 @@ def _machine(options, image, initrd, ports):
         mux = ",mux=on" if index == 0 else ""
         words += ["-chardev", f"socket,id=port{index},fd={ports[index]}{mux}",
                   "-device", f"isa-serial,chardev=port{index},index={index},irq={irq}"]
+    words += ["-chardev", f"socket,id=monitor,fd={ports[4]}",
+              "-mon", "chardev=monitor,mode=readline"]
     if options.gdb:
         words += ["-gdb", "tcp:127.0.0.1:1234"]
     return words + _file_sharing(options)
@@ -234,6 +236,7 @@ class _Run:
         self.failure = None             # why there will be none
         self.left = None                # what was wrong after the command
         self.noise = b""                # what QEMU itself says
+        self.monitor = b""              # what QEMU's monitor says
         self._control_rest = b""
         self._input = b""               # from our standard input, not yet taken by the host
         self._selector = selectors.DefaultSelector()
@@ -241,7 +244,7 @@ class _Run:
         self._spoke = self._started     # when the command last said something
 
     def _spawn(self, image, archive):
-        pairs = [socket.socketpair() for _ in range(4)]
+        pairs = [socket.socketpair() for _ in range(5)]
         initrd = os.memfd_create("initrd")
         with os.fdopen(initrd, "wb", closefd=False) as file:
             base = initramfs.base(image, _MODULES_9P, _INIT)
@@ -262,11 +265,12 @@ class _Run:
 
     def _register(self, process):
         select = self._selector.register
-        console, output, errors, control = self._ports
+        console, output, errors, control, monitor = self._ports
         select(console, selectors.EVENT_READ, lambda: self._read(console, self.console.feed))
         select(output, selectors.EVENT_READ, lambda: self._read(output, self._to(1)))
         select(errors, selectors.EVENT_READ, lambda: self._read(errors, self._to(2)))
         select(control, selectors.EVENT_READ, lambda: self._read(control, self._control))
+        select(monitor, selectors.EVENT_READ, lambda: self._read(monitor, self._monitor))
         os.set_blocking(process.stdout.fileno(), False)
         select(process.stdout, selectors.EVENT_READ, lambda: self._read_noise(process.stdout))
         if self.tty:
@@ -320,6 +324,9 @@ class _Run:
             while self._input:
                 self._input = self._input[port.send(self._input):]
 
+    def _monitor(self, data):
+        self.monitor += data
+
     def _control(self, data):
         *lines, self._control_rest = (self._control_rest + data).split(b"\n")
         for line in lines:
@@ -356,11 +363,13 @@ class _Run:
         return any(key.fileobj != 0 for key in self._selector.get_map().values())
 
     def _timed_out(self):
-        """Have the kernel say what its CPUs and blocked tasks do, then give the host up."""
-        for request in (b"l", b"w"):
+        """Have the kernel say what its CPUs and blocked tasks do, and QEMU where its CPUs are."""
+        requests = [(0, _BREAK + b"l"), (0, _BREAK + b"w")]
+        requests += [(4, b"info registers -a\n")] * 3
+        for port, request in requests:
             with contextlib.suppress(OSError):
-                self._ports[0].send(_BREAK + request)
-            end = time.monotonic() + 1.5
+                self._ports[port].send(request)
+            end = time.monotonic() + 1
             while self._open() and self._turn(end):
                 pass
 
@@ -409,6 +418,13 @@ def _noise(run):
     return [line for line in lines if "TCG doesn't support requested feature" not in line]
 
 
+def _registers(run):
+    """What QEMU's monitor said of the registers that tell where a CPU is, without its line editing."""
+    lines = run.monitor.decode(errors="replace").replace("\r", "").splitlines()
+    wanted = ("CPU#", "RIP=", "RAX=", "RSI=", "CR0=", "CR3", "CS =", "EFER=", "GDT=")
+    return [line for line in lines if line.startswith(wanted)]
+
+
 def _verdict(run, in_time):
     """Say what went wrong, if anything, and return the exit status."""
     if run.console.trouble is not None:
@@ -426,7 +442,7 @@ def _verdict(run, in_time):
         return FAILED
     if not in_time:
         _tell(f"hostrun: given up after {run.seconds():.0f} s; the console's last lines:",
-              *console, *_noise(run))
+              *console, "its CPUs, seen three times:", *_registers(run), *_noise(run))
         return TIMED_OUT
     when = "before the command did" if run.ready else "while starting"
     _tell(f"hostrun: the host ended {when}; the console's last lines:", *console, *_noise(run))
