@@ -8,6 +8,7 @@
 #include <linux/mm.h>
 #include <linux/string.h>
 #include <asm/cpufeature.h>
+#include <asm/debugreg.h>
 #include "backend.h"
 #include "clock.h"
 #include "cpuid.h"
@@ -679,7 +680,6 @@ static int finish(struct ost_vcpu *vcpu)
 		else if (e->shadow == OST_EMUL_SHADOW_MOV_SS)
 			shadow = KVM_X86_SHADOW_INT_MOV_SS;
 		ost_backend->set_interrupt_shadow(vcpu, shadow);
-		ost_reg_set(vcpu, OST_REG_RFLAGS, ost_rflags(vcpu) & ~(u64)X86_EFLAGS_RF);
 		if (e->single_step)
 			ost_debug_exception(vcpu, DR_STEP);
 	}

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Exceptions, interrupts and NMIs: what is raised, what goes into the next entry (event.h). */
 #include <linux/string.h>
+#include <linux/percpu.h>
+#include <linux/sched.h>
 #include <asm/debugreg.h>
 #include <asm/trapnr.h>
 #include "backend.h"
@@ -106,8 +108,8 @@ static void apply_payload(struct ost_vcpu *vcpu)
 		 * clears DR7.GD (APM vol. 2, 13.1.1.4).
 		 */
 		vcpu->dr6 &= ~(u64)DR_TRAP_BITS;
-		vcpu->dr6 |= DR6_RESERVED | e->exception.payload;
-		vcpu->dr7 &= ~(u64)DR7_GD;
+		vcpu->dr6 |= OST_DR6_FIXED_1 | e->exception.payload;
+		vcpu->dr7 &= ~(u64)OST_DR7_GD;
 		ost_backend->update_debug(vcpu);
 		break;
 	}

@@ -122,13 +122,13 @@ static int cpu_offline_cb(unsigned int cpu)
 }
 
 /* Suspend: the last CPU, interrupts off. The others went through hotplug. */
-static int syscore_suspend(OST_SYSCORE_ARG)
+static int suspend_cb(OST_SYSCORE_ARG)
 {
 	disable_here();
 	return 0;
 }
 
-static void syscore_resume(OST_SYSCORE_ARG)
+static void resume_cb(OST_SYSCORE_ARG)
 {
 	if (READ_ONCE(users) && enable_here())
 		pr_err("the boot CPU lost %s during suspend: guests can't go on\n",
@@ -174,7 +174,7 @@ int ost_hw_init(void)
 	if (r < 0)
 		return r;
 	hp_state = r;
-	ost_register_syscore(syscore_suspend, syscore_resume);
+	ost_register_syscore(suspend_cb, resume_cb);
 	register_reboot_notifier(&reboot_nb);
 	atomic_notifier_chain_register(&panic_notifier_list, &panic_nb);
 	return 0;

@@ -101,7 +101,7 @@ static u32 upper_bound(const struct ost_bus_array *array, u64 addr)
 	return lo;
 }
 
-static bool in_range(const struct ost_bus_range *range, u64 addr, u32 len)
+static bool covers(const struct ost_bus_range *range, u64 addr, u32 len)
 {
 	if (!range->len)
 		return range->addr == addr;
@@ -129,7 +129,7 @@ static int bus_access(struct ost_vcpu *vcpu, struct ost_bus *bus, u64 addr, u32 
 	for (i = upper_bound(array, addr); i-- > 0 && r;) {
 		struct ost_iodev *dev = array->ranges[i].dev;
 
-		if (!in_range(&array->ranges[i], addr, len))
+		if (!covers(&array->ranges[i], addr, len))
 			continue;
 		r = rd ? dev->ops->read(vcpu, dev, addr, len, rd)
 		       : dev->ops->write(vcpu, dev, addr, len, wr);

@@ -9,6 +9,7 @@
 
 #include <linux/types.h>
 #include <linux/rcupdate.h>
+#include "ost.h"
 
 struct ost_vm;
 struct ost_vcpu;

@@ -11,6 +11,7 @@
 #include "fpu.h"
 #include "hw.h"
 #include "irqchip/irqchip.h"
+#include "mmu/mmu.h"
 #include "msr.h"
 #include "stats.h"
 #include "system.h"

@@ -83,6 +83,12 @@ u64 ost_get_cr8(struct ost_vcpu *vcpu);
 /* WRMSR(EFER); host_initiated is KVM_SET_MSRS, which may change LME under paging. */
 int ost_set_efer(struct ost_vcpu *vcpu, u64 efer, bool host_initiated);
 int ost_set_xcr(struct ost_vcpu *vcpu, u32 index, u64 xcr);
+/* Bits of DR6 and DR7 that always read as one (SDM vol. 3B, figure 17-1). */
+#define OST_DR6_FIXED_1 0xffff0ff0ull
+#define OST_DR7_FIXED_1 0x400ull
+/* The next MOV DR raises #DB (SDM vol. 3B, 17.2.4). */
+#define OST_DR7_GD BIT(13)
+
 /* DR0-3, 6, 7 by MOV DR: 0 or nonzero for #GP(0). The caller has seen to CR4.DE, CPL and DR7.GD. */
 int ost_set_dr(struct ost_vcpu *vcpu, int dr, u64 val);
 u64 ost_get_dr(struct ost_vcpu *vcpu, int dr);

@@ -28,7 +28,7 @@ MODULE_PARM_DESC(halt_poll_max_ns, "longest time a halted vCPU polls before it s
 #define HALT_POLL_START_NS 10000
 
 /* Something the kernel wants done before the guest may go on? Cheap; any context. */
-static bool work_pending(void)
+static bool kernel_wants_us(void)
 {
 	return __xfer_to_guest_mode_work_pending() || ost_softirqs_held_up();
 }
@@ -54,7 +54,7 @@ static bool enter_guest(struct ost_vcpu *vcpu)
 	 */
 	WRITE_ONCE(vcpu->mode, OST_MODE_IN_GUEST);
 	smp_mb();
-	if (unlikely(ost_request_pending(vcpu) || work_pending() || !ost_hw_usable())) {
+	if (unlikely(ost_request_pending(vcpu) || kernel_wants_us() || !ost_hw_usable())) {
 		leave_guest_mode(vcpu);
 		ost_backend->cancel_injection(vcpu);
 		ost_request(vcpu, OST_REQ_EVENT);
@@ -72,7 +72,7 @@ static bool enter_guest(struct ost_vcpu *vcpu)
 			break;
 		vcpu->stats.fast_exits++;
 		trace_ost_exit(vcpu);
-		if (ost_request_pending(vcpu) || work_pending())
+		if (ost_request_pending(vcpu) || kernel_wants_us())
 			break;
 		trace_ost_entry(vcpu);
 	}
@@ -285,7 +285,7 @@ static int run_loop(struct ost_vcpu *vcpu)
 			vcpu->run->exit_reason = KVM_EXIT_IRQ_WINDOW_OPEN;
 			return OST_USER;
 		}
-		if (unlikely(work_pending() || !ost_vcpu_runnable(vcpu))) {
+		if (unlikely(kernel_wants_us() || !ost_vcpu_runnable(vcpu))) {
 			ost_vcpu_preemptible(vcpu);
 			if (signal_pending(current))
 				return -EINTR;

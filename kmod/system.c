@@ -9,7 +9,6 @@
 #include <linux/kvm.h>
 #include <linux/miscdevice.h>
 #include <linux/module.h>
-#include <linux/tsc.h>
 #include "backend.h"
 #include "cpuid.h"
 #include "fpu.h"

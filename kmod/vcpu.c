@@ -9,6 +9,7 @@
 #include <linux/module.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
+#include <asm/debugreg.h>
 #include "backend.h"
 #include "compat.h"
 #include "ioctl.h"
@@ -88,7 +89,11 @@ void ost_vcpu_preemptible(struct ost_vcpu *vcpu)
 
 void ost_vcpu_reset(struct ost_vcpu *vcpu, bool init_event)
 {
-	u64 efer_free_cr0;
+	/* INIT keeps CD and NW (SDM vol. 3A, table 9-1, note 2). */
+	u64 cache_bits = X86_CR0_CD | X86_CR0_NW;
+
+	if (init_event)
+		cache_bits &= ost_cr0(vcpu);
 
 	memset(&vcpu->event.exception, 0, sizeof(vcpu->event.exception));
 	memset(&vcpu->event.interrupt, 0, sizeof(vcpu->event.interrupt));
@@ -97,26 +102,23 @@ void ost_vcpu_reset(struct ost_vcpu *vcpu, bool init_event)
 	atomic_set(&vcpu->event.nmi_queued, 0);
 	vcpu->io.complete = NULL;
 	memset(vcpu->dr, 0, sizeof(vcpu->dr));
-	vcpu->dr6 = DR6_RESERVED;
-	vcpu->dr7 = 0x400;
+	vcpu->dr6 = OST_DR6_FIXED_1;
+	vcpu->dr7 = OST_DR7_FIXED_1;
 	vcpu->cr2 = 0;
 	memset(vcpu->regs, 0, sizeof(vcpu->regs));
 	vcpu->regs_avail = ~0u;
 	vcpu->regs_dirty = ~0u;
-	/* SDM vol. 3A, table 9-1; the family is what CPUID says, or a plain one before it is set */
+	/* SDM vol. 3A, table 9-1: RDX tells family, model and stepping */
 	vcpu->regs[OST_REG_RDX] = ost_cpuid_signature(vcpu);
 	vcpu->regs[OST_REG_RFLAGS] = X86_EFLAGS_FIXED;
 	vcpu->regs[OST_REG_RIP] = 0xfff0;
-	/* INIT keeps CD and NW (SDM vol. 3A, table 9-1, note 2). */
-	efer_free_cr0 = init_event ? ost_cr0_cache_bits(vcpu) : X86_CR0_CD | X86_CR0_NW;
-
 	if (vcpu->apic)
 		ost_lapic_reset(vcpu, init_event);
 	ost_backend->vcpu_reset(vcpu, init_event);
 	ost_backend->set_efer(vcpu, 0);
 	ost_backend->set_cr4(vcpu, 0);
 	ost_backend->set_cr3(vcpu, 0);
-	ost_backend->set_cr0(vcpu, X86_CR0_ET | efer_free_cr0);
+	ost_backend->set_cr0(vcpu, X86_CR0_ET | cache_bits);
 	ost_msr_reset(vcpu, init_event);
 	ost_fpu_reset(vcpu, init_event);
 	ost_clock_reset(vcpu, init_event);
