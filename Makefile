@@ -40,11 +40,12 @@ clean-cache:			## Remove what was downloaded or slow to make
 
 ## Test. T=name runs one test; KVM=1 runs abi and guest tests on stock kvm-amd, as a reference
 test: deps-build deps-host deps-test	## All tests
-	@selftests/run --kernel '$(KERNEL)' $(if $(KVM),--kvm) unit abi guest linux
+	@selftests/run --kernel '$(KERNEL)' $(if $(KVM),--kvm) build unit abi guest linux
 
-test-unit test-abi test-guest test-linux: test-%: deps-build deps-host deps-test
+test-build test-unit test-abi test-guest test-linux: test-%: deps-build deps-host deps-test
 	@selftests/run --kernel '$(KERNEL)' $(if $(KVM),--kvm) $(if $(T),--only '$(T)') $*
 
+test-build:			## The module builds for every supported kernel, without a warning
 test-unit:			## The pure parts, in userspace under sanitizers
 test-abi:			## Each ioctl's contract, in an emulated host
 test-guest:			## Bare-metal guests, in an emulated host
@@ -68,5 +69,5 @@ help:				## This list
 deps-%:
 	@scripts/deps $*
 
-.PHONY: run install all module vmm clean clean-cache test test-unit test-abi test-guest test-linux \
+.PHONY: run install all module vmm clean clean-cache test test-build test-unit test-abi test-guest test-linux \
 	check shell debug help
