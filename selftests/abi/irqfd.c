@@ -13,6 +13,12 @@ GUEST_CODE(handler, 16,
 	   "movw $0xffff, %ax\n"
 	   "iretw\n");
 
+/* GS is based at the local APIC's page. */
+GUEST_CODE(handler_eoi, 16,
+	   "outb %al, $0x40\n"
+	   "movl $0, %gs:0xb0\n"
+	   "iretw\n");
+
 #define GSI	30
 #define VECTOR	0x66
 
@@ -215,16 +221,28 @@ TEST_F(irqfd, resample)
 {
 	struct kvm_irqchip chip = { .chip_id = KVM_IRQCHIP_IOAPIC };
 	int resample = eventfd(0, EFD_NONBLOCK);
+	struct kvm_sregs sregs;
 	eventfd_t value;
 
 	if (!has_cap(&self->vm, KVM_CAP_IRQFD_RESAMPLE))
 		SKIP(return, "no KVM_CAP_IRQFD_RESAMPLE");
+	vm_load(&self->vm, VM_DATA_GPA - 0x1000, handler_eoi);
+	ASSERT_EQ(0, ioctl(self->vcpu->fd, KVM_GET_SREGS, &sregs));
+	sregs.gs.base = 0xfee00000;
+	ASSERT_EQ(0, ioctl(self->vcpu->fd, KVM_SET_SREGS, &sregs));
 	ASSERT_EQ(0, irqfd(&self->vm, self->efd, 5, KVM_IRQFD_FLAG_RESAMPLE, resample));
 	ASSERT_EQ(0, eventfd_write(self->efd, 1));
 	EXPECT_TRUE(interrupted(self->vcpu));
 	EXPECT_EQ(-1, eventfd_read(resample, &value));
 	ASSERT_EQ(0, ioctl(self->vm.fd, KVM_GET_IRQCHIP, &chip));
 	EXPECT_EQ(1ULL << 14, chip.chip.ioapic.redirtbl[5].bits & 1ULL << 14);
+	/* Past the EOI: the line is down, and the owner may raise it again. */
+	EXPECT_FALSE(interrupted(self->vcpu));
+	EXPECT_EQ(0, eventfd_read(resample, &value));
+	ASSERT_EQ(0, ioctl(self->vm.fd, KVM_GET_IRQCHIP, &chip));
+	EXPECT_EQ(0ULL, chip.chip.ioapic.redirtbl[5].bits & 1ULL << 14);
+	ASSERT_EQ(0, eventfd_write(self->efd, 1));
+	EXPECT_TRUE(interrupted(self->vcpu));
 	EXPECT_EQ(0, irqfd(&self->vm, self->efd, 5, KVM_IRQFD_FLAG_DEASSIGN, 0));
 	close(resample);
 }
