@@ -212,7 +212,7 @@ struct ost_emul_operand {
 	u64 old;   /* what memory held, for LOCKed updates */
 };
 
-/* The memory operand of ModRM, SIB, moffs; at most one an instruction has. */
+/* The memory operand of ModRM, SIB or moffs; an instruction has at most one. */
 struct ost_emul_mem {
 	bool valid;
 	bool rip_relative;
@@ -284,6 +284,7 @@ struct ost_emul {
 	u8 vvvv;
 	u8 vector_bytes; /* 16, 32, 64 */
 	bool vex_w;
+	u8 pp; /* mandatory prefix: 0 none, 1 66, 2 F3, 3 F2 */
 	u8 opcode;
 	bool has_modrm;
 	u8 modrm;
@@ -296,10 +297,12 @@ struct ost_emul {
 
 	/* Working state. */
 	u64 mem_offset; /* effective address, at execution */
+	bool jumped;	/* RIP is set already */
+	bool sets_rf;	/* RFLAGS.RF was loaded, and is not to be cleared */
 	u8 segs_cached; /* bit per enum ost_emul_seg */
 	struct kvm_segment segs[OST_NR_SEGS];
 	struct ost_emul_log log;
-	u8 wide[OST_EMUL_MAX_ACCESS];
+	u16 pio_count; /* elements that string input waits for, over an IO */
 	u8 pio_buf[OST_EMUL_PIO_BATCH];
 };
 
@@ -314,8 +317,9 @@ void ost_emul_begin(struct ost_emul *e, const u8 *bytes, unsigned int count);
 
 /*
  * Decodes the instruction at CS:RIP. Fetches no byte of a page that the instruction does not reach. Returns
- * OK with e->len, e->id and the decoded fields set; FAULT when fetching faults or the instruction is longer
- * than 15 bytes; UNHANDLEABLE for an encoding that is not known. OK does not mean that it can be executed.
+ * OK with e->len, e->id and the decoded fields set; FAULT when fetching faults, the instruction is longer
+ * than 15 bytes or its encoding is one that is always #UD; UNHANDLEABLE for an encoding that is not known.
+ * OK does not mean that it can be executed.
  */
 int ost_emul_decode(struct ost_emul *e);
 
@@ -331,11 +335,14 @@ static inline unsigned int ost_emul_insn_len(const struct ost_emul *e)
 /* RIP behind the decoded instruction, wrapped as the mode wraps it. */
 u64 ost_emul_next_rip(const struct ost_emul *e);
 
-/* Record an exception to be injected; both return OST_EMUL_FAULT, so that callers can return them. */
+/*
+ * Record an exception to be injected; both return OST_EMUL_FAULT, so that callers can return them. Real mode
+ * pushes no error code (APM vol. 2, 8.2), so there has_error_code stays clear.
+ */
 static inline int ost_emul_raise(struct ost_emul *e, u8 vector, bool has_error_code, u32 error_code)
 {
 	e->exception.vector = vector;
-	e->exception.has_error_code = has_error_code;
+	e->exception.has_error_code = has_error_code && (e->cr0 & X86_CR0_PE);
 	e->exception.error_code = error_code;
 	e->exception.address = 0;
 	return OST_EMUL_FAULT;

@@ -1,0 +1,6 @@
+# SPDX-License-Identifier: GPL-2.0-only
+emulate-srcs := $(wildcard $(kmod)/emulate/*.c)
+
+tests += emulate/decode
+emulate/decode-srcs := emulate/decode_test.c $(emulate-srcs)
+emulate/decode-libs := -lZydis
