@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Dirty logging: a bit for every page of a slot, set when the page is written, and
+ * KVM_GET_DIRTY_LOG, which takes the bits and write-protects the pages again.
+ *
+ * A summary has a bit for every group of 4096 pages that may hold dirty ones, so that the call
+ * takes time in proportion to what is dirty; only clearing the VMM's bitmap takes as long as it is.
+ * A page's own bit is set before its group's, and taken after it, so a group that holds a dirty
+ * page is never overlooked for longer than its writer is between the two.
+ */
+#include <linux/bitmap.h>
+#include <linux/mm.h>
+#include <linux/slab.h>
+#include <linux/uaccess.h>
+#include "../vcpu.h"
+#include "internal.h"
+
+#define GROUP_WORDS 64
+#define GROUP_PAGES (GROUP_WORDS * BITS_PER_LONG)
+
+struct ost_dirty_log {
+	u64 nr_words;		/* of bitmap */
+	u64 nr_groups;		/* bits of summary */
+	unsigned long *summary;
+	unsigned long bitmap[];
+};
+
+struct ost_dirty_log *ost_dirty_log_new(u64 npages)
+{
+	u64 nr_words = BITS_TO_LONGS(npages);
+	u64 nr_groups = DIV_ROUND_UP(npages, GROUP_PAGES);
+	struct ost_dirty_log *log;
+
+	/* Hundreds of megabytes for a big slot: a refusal is the VMM's affair, not the log's. */
+	log = kvzalloc(struct_size(log, bitmap, nr_words + BITS_TO_LONGS(nr_groups)),
+		       GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
+	if (!log)
+		return NULL;
+	log->nr_words = nr_words;
+	log->nr_groups = nr_groups;
+	log->summary = &log->bitmap[nr_words];
+	return log;
+}
+
+void ost_dirty_log_free(struct ost_dirty_log *log)
+{
+	kvfree(log);
+}
+
+void ost_mark_dirty(const struct ost_memslot *slot, gfn_t gfn)
+{
+	struct ost_dirty_log *log = slot->log;
+	u64 page = gfn - slot->base_gfn;
+
+	if (!log)
+		return;
+	/* A full barrier even if the bit was set: the write comes before this look at it. */
+	if (test_and_set_bit(page, log->bitmap))
+		return;
+	if (!test_bit(page / GROUP_PAGES, log->summary))
+		set_bit(page / GROUP_PAGES, log->summary);
+}
+
+/* Write-protects the pages whose bits are set; the first is gfn's. mmu->lock held for writing. */
+static bool protect_word(struct ost_vm *vm, gfn_t gfn, unsigned long bits)
+{
+	bool flush = false;
+
+	while (bits) {
+		unsigned int first = __ffs(bits);
+		/* The run of ones from there, which ends with the word if all above are ones. */
+		unsigned long above = ~(bits >> first);
+		unsigned int run = above ? __ffs(above) : BITS_PER_LONG;
+		gfn_t start = gfn + first;
+
+		flush |= ost_table_protect(&vm->mmu.table, &start, start + run, U32_MAX);
+		bits &= first + run < BITS_PER_LONG ? ~0UL << (first + run) : 0;
+	}
+	return flush;
+}
+
+static void give_back(struct ost_dirty_log *log, u64 first_word, const unsigned long *words, u32 nr)
+{
+	u32 i, bit;
+
+	for (i = 0; i < nr; i++)
+		for_each_set_bit(bit, &words[i], BITS_PER_LONG)
+			set_bit(bit, &log->bitmap[first_word + i]);
+}
+
+/*
+ * Takes a group's bits to the VMM's bitmap, which holds zeros. 0, or -EFAULT, and then the bits are
+ * as before. *flush when the TLBs have to be flushed before the VMM may rely on them.
+ */
+static int take_group(struct ost_vm *vm, const struct ost_memslot *slot, u64 group,
+		      unsigned long __user *bitmap, bool *flush)
+{
+	struct ost_dirty_log *log = slot->log;
+	u64 first_word = group * GROUP_WORDS;
+	u32 nr = min_t(u64, log->nr_words - first_word, GROUP_WORDS);
+	unsigned long words[GROUP_WORDS];
+	u32 i;
+
+	write_lock(&vm->mmu.lock);
+	for (i = 0; i < nr; i++) {
+		words[i] = 0;
+		if (READ_ONCE(log->bitmap[first_word + i]))
+			words[i] = xchg(&log->bitmap[first_word + i], 0);
+		*flush |= protect_word(vm, slot->base_gfn + (first_word + i) * BITS_PER_LONG,
+				       words[i]);
+	}
+	write_unlock(&vm->mmu.lock);
+
+	if (!copy_to_user(bitmap + first_word, words, nr * sizeof(words[0])))
+		return 0;
+	give_back(log, first_word, words, nr);
+	return -EFAULT;
+}
+
+static int take_log(struct ost_vm *vm, const struct ost_memslot *slot, unsigned long __user *bitmap)
+{
+	struct ost_dirty_log *log = slot->log;
+	bool flush = false;
+	int err = 0;
+	u64 word;
+
+	for (word = 0; word < BITS_TO_LONGS(log->nr_groups) && !err; word++) {
+		unsigned long groups = 0;
+
+		if (READ_ONCE(log->summary[word]))
+			groups = xchg(&log->summary[word], 0);
+		while (groups) {
+			unsigned int bit = __ffs(groups);
+
+			err = take_group(vm, slot, word * BITS_PER_LONG + bit, bitmap, &flush);
+			if (err)
+				break;
+			groups &= groups - 1;
+			cond_resched();
+		}
+		for (; groups; groups &= groups - 1)
+			set_bit(__ffs(groups), &log->summary[word]);
+	}
+	if (flush)
+		ost_mmu_flush(vm);
+	return err;
+}
+
+static int get_dirty_log(struct ost_vm *vm, const struct kvm_dirty_log *args)
+{
+	const struct ost_memslot *slot = ost_slots_by_id(ost_slots(vm), args->slot);
+	unsigned long __user *bitmap = args->dirty_bitmap;
+
+	if (!slot || !slot->log)
+		return -ENOENT;
+	/* Also finds out that it can be written before any bit is taken. */
+	if (clear_user(bitmap, slot->log->nr_words * sizeof(*bitmap)))
+		return -EFAULT;
+	return take_log(vm, slot, bitmap);
+}
+
+int ost_mmu_get_dirty_log(struct ost_vm *vm, const struct kvm_dirty_log *args)
+{
+	int err;
+
+	if (args->slot >= OST_MAX_SLOTS)
+		return -EINVAL;
+	mutex_lock(&vm->mmu.slots_lock);
+	err = get_dirty_log(vm, args);
+	mutex_unlock(&vm->mmu.slots_lock);
+	return err;
+}

@@ -1,0 +1,344 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Nested page faults: from the guest frame to the slot, from the slot to the page in the VMM's
+ * address space, and into the nested page table, by the largest page that host, slot and alignment
+ * allow. The page is looked up without a lock; notifier.c says what makes that right.
+ */
+#include <linux/hugetlb.h>
+#include <linux/mm.h>
+#include <linux/pgtable.h>
+#include <linux/sched/signal.h>
+#include "../compat.h"
+#include "../vcpu.h"
+#include "../trace.h"
+#include "internal.h"
+
+struct fault {
+	struct ost_vm *vm;
+	gfn_t gfn;
+	bool write, atomic;
+	/* What it was resolved to so far: */
+	struct ost_memslot slot;	/* a copy, right as long as generation is the VM's */
+	u64 generation;
+	unsigned long hva;
+	unsigned long seq;		/* invalidate_seq from before the page was looked up */
+	struct page *page;
+	bool writable;			/* page may be mapped so */
+	struct ost_table_cache cache;
+};
+
+/* Finds the slot. OST_FAULT_FIXED is to go on. */
+static enum ost_fault_result find_slot(struct ost_vcpu *vcpu, struct fault *fault)
+{
+	struct ost_vm *vm = fault->vm;
+	const struct ost_memslot *slot;
+	struct ost_memslots *slots;
+	bool found;
+	int srcu;
+
+	srcu = srcu_read_lock(&vm->srcu);
+	slots = ost_slots(vm);
+	fault->generation = slots->generation;
+	slot = ost_slots_find(slots, fault->gfn);
+	found = slot;
+	if (found)
+		fault->slot = *slot;
+	srcu_read_unlock(&vm->srcu, srcu);
+
+	if (!found) {
+		vcpu->mmio_gfn = fault->gfn;
+		vcpu->mmio_gen = fault->generation;
+		return OST_FAULT_MMIO;
+	}
+	if (fault->write && (fault->slot.flags & KVM_MEM_READONLY))
+		return OST_FAULT_MMIO;
+	fault->hva = ost_slot_hva(&fault->slot, fault->gfn);
+	return OST_FAULT_FIXED;
+}
+
+/*
+ * May it be mapped writable, if the host has it so? A read of a logged page may not: writes must
+ * fault.
+ */
+static bool may_write(const struct fault *fault)
+{
+	if (fault->slot.flags & KVM_MEM_READONLY)
+		return false;
+	return fault->write || !fault->slot.log;
+}
+
+static bool get_page_fast(struct fault *fault)
+{
+	/*
+	 * Succeeds only where writing would neither break COW nor touch a page that is not there.
+	 */
+	fault->writable = may_write(fault) &&
+			  get_user_page_fast_only(fault->hva, FOLL_WRITE, &fault->page);
+	return fault->writable ||
+	       (!fault->write && get_user_page_fast_only(fault->hva, 0, &fault->page));
+}
+
+static enum ost_fault_result get_page_failed(const struct fault *fault, long err)
+{
+	switch (err) {
+	case -EHWPOISON:
+		send_sig_mceerr(BUS_MCEERR_AR, (void __user *)fault->hva, PAGE_SHIFT, current);
+		return OST_FAULT_HWPOISON;
+	case -EINTR:
+	case -EAGAIN:
+	case -ERESTARTSYS:
+		return signal_pending(current) ? OST_FAULT_SIGNAL : OST_FAULT_AGAIN;
+	case -ENOMEM:
+		return OST_FAULT_NOMEM;
+	default:
+		return fatal_signal_pending(current) ? OST_FAULT_SIGNAL : OST_FAULT_BAD;
+	}
+}
+
+/* Looks the page up and takes a reference to it. OST_FAULT_FIXED is to go on. */
+static enum ost_fault_result get_page_slow(struct fault *fault)
+{
+	unsigned int flags = FOLL_HWPOISON | OST_FOLL_INTERRUPTIBLE;
+	struct page *page;
+	long n;
+
+	if (fault->write)
+		flags |= FOLL_WRITE;
+	n = get_user_pages_unlocked(fault->hva, 1, &fault->page, flags);
+	if (n != 1)
+		return get_page_failed(fault, n);
+	fault->writable = fault->write;
+	/*
+	 * It is there now, and often writable though only a read was asked for: saves the next
+	 * fault.
+	 */
+	if (!fault->write && may_write(fault) &&
+	    get_user_page_fast_only(fault->hva, FOLL_WRITE, &page)) {
+		put_page(fault->page);
+		fault->page = page;
+		fault->writable = true;
+	}
+	return OST_FAULT_FIXED;
+}
+
+/*
+ * The level at which the host maps the page at hva. Its page tables are not freed while interrupts
+ * are off, as for get_user_pages_fast(). Right as long as no invalidation of the page's
+ * surroundings begins, that is under mmu->lock after ost_mmu_invalidated() was asked.
+ */
+static int host_level(unsigned long hva)
+{
+	unsigned long flags;
+	int level = 1;
+	pgd_t pgd;
+	p4d_t p4d;
+	pud_t pud;
+	pmd_t pmd;
+
+	local_irq_save(flags);
+	pgd = READ_ONCE(*pgd_offset(current->mm, hva));
+	if (pgd_none(pgd))
+		goto out;
+	p4d = READ_ONCE(*p4d_offset_lockless(NULL, pgd, hva));
+	if (p4d_none(p4d) || !p4d_present(p4d))
+		goto out;
+	pud = READ_ONCE(*pud_offset_lockless(NULL, p4d, hva));
+	if (pud_none(pud) || !pud_present(pud))
+		goto out;
+	if (pud_leaf(pud)) {
+		level = 3;
+		goto out;
+	}
+	pmd = READ_ONCE(*pmd_offset_lockless(NULL, pud, hva));
+	if (!pmd_none(pmd) && pmd_present(pmd) && pmd_leaf(pmd))
+		level = 2;
+out:
+	local_irq_restore(flags);
+	return level;
+}
+
+/* The largest level whose block around gfn lies in the slot, with gfn and hva aligned alike. */
+static int slot_level(const struct ost_memslot *slot, gfn_t gfn, int max)
+{
+	int level = 1;
+
+	while (level < max) {
+		u64 pages = ost_level_pages(level + 1);
+		gfn_t first = gfn & ~(pages - 1);
+
+		if (first < slot->base_gfn || first + pages > ost_slot_end(slot) ||
+		    ((slot->base_gfn ^ (slot->hva >> PAGE_SHIFT)) & (pages - 1)))
+			break;
+		level++;
+	}
+	return level;
+}
+
+static int map_level(const struct fault *fault)
+{
+	const struct ost_mmu *mmu = &fault->vm->mmu;
+	int level;
+
+	/*
+	 * The log knows 4 KiB pages. And memory that the host maps by large pages is in compound
+	 * ones.
+	 */
+	if (fault->slot.log || !PageCompound(fault->page))
+		return 1;
+	level = slot_level(&fault->slot, fault->gfn, mmu->table.format->page_1g ? 3 : 2);
+	if (level > 1)
+		level = min(level, host_level(fault->hva));
+	for (; level > 1; level--) {
+		unsigned long size = ost_level_pages(level) << PAGE_SHIFT;
+		unsigned long start = fault->hva & ~(size - 1);
+
+		if (!((fault->gfn ^ page_to_pfn(fault->page)) & (ost_level_pages(level) - 1)) &&
+		    !ost_mmu_invalidated(mmu, fault->seq, start, start + size))
+			break;
+	}
+	return level;
+}
+
+/* Has what was looked up become wrong? mmu->lock held. */
+static bool is_stale(const struct fault *fault)
+{
+	const struct ost_mmu *mmu = &fault->vm->mmu;
+
+	return fault->generation != mmu->generation ||
+	       ost_mmu_invalidated(mmu, fault->seq, fault->hva, fault->hva + PAGE_SIZE);
+}
+
+static bool add_table_page(struct fault *fault, gfp_t gfp)
+{
+	u64 *page = ost_table_page_alloc(&fault->vm->mmu, gfp);
+
+	if (!page)
+		return false;
+	fault->cache.pages[fault->cache.nr++] = page;
+	return true;
+}
+
+/*
+ * 0, -EAGAIN when what was looked up is wrong now, -ENOMEM when tables have to be allocated by
+ * sleeping.
+ */
+static int try_map(struct fault *fault)
+{
+	struct ost_vm *vm = fault->vm;
+	struct ost_mmu *mmu = &vm->mmu;
+	bool flush = false;
+	int err = -EAGAIN;
+	int level;
+
+	read_lock(&mmu->lock);
+	if (is_stale(fault))
+		goto out;
+	level = map_level(fault);
+	do {
+		err = ost_table_map(&mmu->table, &fault->cache, fault->gfn,
+				    page_to_pfn(fault->page), level, fault->writable, &flush);
+	} while (err == -ENOMEM && add_table_page(fault, GFP_NOWAIT | __GFP_NOWARN));
+	if (!err && fault->writable) {
+		/*
+		 * The host learns of the guest's writes only here. Under the lock, so that whoever
+		 * cleans the page, and unmaps it for that, comes before or after both steps.
+		 */
+		if (!PageDirty(compound_head(fault->page)))
+			set_page_dirty(fault->page);
+		ost_mark_dirty(&fault->slot, fault->gfn);
+	}
+	if (flush)
+		ost_mmu_flush(vm);
+out:
+	read_unlock(&mmu->lock);
+	return err;
+}
+
+static enum ost_fault_result map_page(struct fault *fault)
+{
+	u32 tables = fault->vm->mmu.table.format->root_levels - 1;
+	int err;
+
+	while ((err = try_map(fault)) == -ENOMEM) {
+		if (fault->atomic)
+			return OST_FAULT_AGAIN;
+		while (fault->cache.nr < tables)
+			if (!add_table_page(fault, GFP_KERNEL))
+				return OST_FAULT_NOMEM;
+	}
+	return err ? OST_FAULT_AGAIN : OST_FAULT_FIXED;
+}
+
+/* Someone else may have mapped it since, as when all vCPUs touch the same large page at once. */
+static bool already_mapped(const struct fault *fault)
+{
+	struct ost_mmu *mmu = &fault->vm->mmu;
+	bool mapped;
+
+	read_lock(&mmu->lock);
+	mapped = fault->generation == mmu->generation &&
+		 ost_table_allows(&mmu->table, fault->gfn, fault->write);
+	read_unlock(&mmu->lock);
+	return mapped;
+}
+
+static enum ost_fault_result resolve(struct ost_vcpu *vcpu, struct fault *fault)
+{
+	struct ost_mmu *mmu = &fault->vm->mmu;
+	enum ost_fault_result result;
+
+	result = find_slot(vcpu, fault);
+	if (result != OST_FAULT_FIXED)
+		return result;
+	if (already_mapped(fault))
+		return OST_FAULT_FIXED;
+
+	fault->seq = READ_ONCE(mmu->invalidate_seq);
+	/* The page is looked up after that; pairs with mmu->lock in the notifier. */
+	smp_rmb();
+	if (!get_page_fast(fault)) {
+		if (fault->atomic)
+			return OST_FAULT_AGAIN;
+		result = get_page_slow(fault);
+		if (result != OST_FAULT_FIXED)
+			return result;
+	}
+	result = map_page(fault);
+	put_page(fault->page);
+	while (fault->cache.nr)
+		ost_table_page_free(mmu, fault->cache.pages[--fault->cache.nr]);
+	return result;
+}
+
+enum ost_fault_result ost_mmu_fault(struct ost_vcpu *vcpu, gpa_t gpa, u32 flags)
+{
+	struct fault fault = {
+		.vm = vcpu->vm,
+		.gfn = gpa >> PAGE_SHIFT,
+		.write = flags & OST_FAULT_WRITE,
+		.atomic = flags & OST_FAULT_ATOMIC,
+	};
+	enum ost_fault_result result;
+
+	vcpu->stats.page_faults++;
+	if (fault.gfn == vcpu->mmio_gfn && vcpu->mmio_gen == READ_ONCE(fault.vm->mmu.generation))
+		result = OST_FAULT_MMIO;
+	else if (WARN_ON_ONCE(current->mm != fault.vm->mm))
+		result = OST_FAULT_BAD;
+	else
+		result = resolve(vcpu, &fault);
+
+	if (result == OST_FAULT_AGAIN) {
+		vcpu->stats.page_faults_retried++;
+		/*
+		 * Lost a race: the guest tries again, and between comes what else the vCPU has to
+		 * do.
+		 */
+		if (!fault.atomic)
+			result = OST_FAULT_FIXED;
+	} else if (fault.atomic) {
+		vcpu->stats.page_faults_atomic++;
+	}
+	trace_ost_page_fault(vcpu, gpa, flags, result);
+	return result;
+}

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* What the files of kmod/mmu share among themselves. */
+#ifndef OST_MMU_INTERNAL_H
+#define OST_MMU_INTERNAL_H
+
+#include <linux/srcu.h>
+#include "../vm.h"
+#include "mmu.h"
+
+/* The slots, for whoever holds vm->srcu, slots_lock or mmu->lock. */
+static inline struct ost_memslots *ost_slots(struct ost_vm *vm)
+{
+	return srcu_dereference_check(vm->mmu.slots, &vm->srcu,
+				      lockdep_is_held(&vm->mmu.slots_lock) ||
+				      lockdep_is_held(&vm->mmu.lock));
+}
+
+/* --- Table pages, zapping and write protection (tdp.c) --- */
+
+/* Unlinked tables that wait for the TLB flush, by level; chained through page->private. */
+struct ost_freed_tables {
+	u64 *head[OST_TABLE_MAX_LEVELS + 1];
+};
+
+/* A zeroed page for the nested page table, charged to the caller's memory cgroup, or NULL. */
+u64 *ost_table_page_alloc(struct ost_mmu *mmu, gfp_t gfp);
+void ost_table_page_free(struct ost_mmu *mmu, u64 *table);
+
+/*
+ * Unmaps [start, end); prune also unlinks tables that are empty now. True when the caller, who
+ * holds mmu->lock for writing, has to ost_mmu_flush() before letting go of it. What it unlinked is
+ * added to `freed`, for ost_mmu_free_tables() after the flush. Takes tens of microseconds at most.
+ */
+bool ost_mmu_zap(struct ost_vm *vm, gfn_t start, gfn_t end, bool prune,
+		 struct ost_freed_tables *freed);
+/* No vCPU runs on translations that are no longer in the table when it returns. Does not sleep. */
+void ost_mmu_flush(struct ost_vm *vm);
+/* Frees what ost_mmu_zap() unlinked. mmu->lock not held. */
+void ost_mmu_free_tables(struct ost_vm *vm, struct ost_freed_tables *freed, bool may_sleep);
+/* Everything: the address space is going. May sleep. */
+void ost_mmu_zap_all(struct ost_vm *vm);
+/*
+ * Takes write permission from [start, end) and flushes TLBs. The caller holds mmu->lock for
+ * writing, and it is given up for moments. May sleep.
+ */
+void ost_mmu_protect(struct ost_vm *vm, gfn_t start, gfn_t end);
+
+/* --- MMU notifier (notifier.c) --- */
+
+extern const struct mmu_notifier_ops ost_mmu_notifier_ops;
+
+/*
+ * Was the page at hva looked up in vain, because [start, end), which holds it, is being
+ * invalidated, or something was since invalidate_seq read `seq`? Caller holds mmu->lock.
+ */
+bool ost_mmu_invalidated(const struct ost_mmu *mmu, unsigned long seq, unsigned long start,
+			 unsigned long end);
+
+/* --- Dirty log (dirty.c) --- */
+
+struct ost_dirty_log *ost_dirty_log_new(u64 npages);	/* all clean, or NULL */
+void ost_dirty_log_free(struct ost_dirty_log *log);	/* NULL is nothing */
+/*
+ * The page was written. After the write, or, for a page that the guest may write from now on, under
+ * mmu->lock after its entry was made writable. A slot without a log is nothing. Any context.
+ */
+void ost_mark_dirty(const struct ost_memslot *slot, gfn_t gfn);
+
+#endif

@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The nested page table of a VM in the kernel: its pages, and the removal and write protection of
+ * ranges with the TLB flushes that belong to them.
+ *
+ * Rule: whoever removes an entry flushes TLBs before letting go of mmu->lock. Another invalidation
+ * that finds no entry there, and so flushes nothing, may then rely on that no TLB has it either.
+ * Write protection has no such rule: the entry is still there for others to find.
+ */
+#include <linux/io.h>
+#include <linux/mm.h>
+#include <linux/sched.h>
+#include <linux/sched/mm.h>
+#include <linux/slab.h>
+#include "../backend.h"
+#include "../vcpu.h"
+#include "internal.h"
+
+/* Entries to be write-protected between two chances for others to take the lock. */
+#define BATCH 2048
+
+u64 *ost_table_page_alloc(struct ost_mmu *mmu, gfp_t gfp)
+{
+	u64 *table = (u64 *)__get_free_page(gfp | __GFP_ACCOUNT | __GFP_ZERO);
+
+	if (table)
+		atomic_long_inc(&mmu->nr_tables);
+	return table;
+}
+
+void ost_table_page_free(struct ost_mmu *mmu, u64 *table)
+{
+	free_page((unsigned long)table);
+	atomic_long_dec(&mmu->nr_tables);
+}
+
+static void collect_table(void *ctx, u64 *table, int level)
+{
+	struct ost_freed_tables *freed = ctx;
+
+	set_page_private(virt_to_page(table), (unsigned long)freed->head[level]);
+	freed->head[level] = table;
+}
+
+struct free_context {
+	struct ost_mmu *mmu;
+	bool may_sleep;
+};
+
+static void free_table(void *ctx, u64 *table, int level)
+{
+	const struct free_context *free = ctx;
+
+	set_page_private(virt_to_page(table), 0);
+	ost_table_page_free(free->mmu, table);
+	if (free->may_sleep)
+		cond_resched();
+}
+
+void ost_mmu_free_tables(struct ost_vm *vm, struct ost_freed_tables *freed, bool may_sleep)
+{
+	struct free_context free = { .mmu = &vm->mmu, .may_sleep = may_sleep };
+	int level;
+
+	for (level = 1; level <= OST_TABLE_MAX_LEVELS; level++) {
+		while (freed->head[level]) {
+			u64 *table = freed->head[level];
+
+			freed->head[level] = (u64 *)page_private(virt_to_page(table));
+			ost_table_free(vm->mmu.table.format, table, level, free_table, &free);
+		}
+	}
+}
+
+bool ost_mmu_zap(struct ost_vm *vm, gfn_t start, gfn_t end, bool prune,
+		 struct ost_freed_tables *freed)
+{
+	lockdep_assert_held_write(&vm->mmu.lock);
+	return ost_table_zap(&vm->mmu.table, start, end, prune, collect_table, freed);
+}
+
+void ost_mmu_flush(struct ost_vm *vm)
+{
+	ost_request_all(vm, OST_REQ_TLB_FLUSH);
+}
+
+void ost_mmu_zap_all(struct ost_vm *vm)
+{
+	struct ost_freed_tables freed = {};
+	struct ost_mmu *mmu = &vm->mmu;
+
+	write_lock(&mmu->lock);
+	if (ost_mmu_zap(vm, 0, ost_table_end(&mmu->table), false, &freed))
+		ost_mmu_flush(vm);
+	write_unlock(&mmu->lock);
+	ost_mmu_free_tables(vm, &freed, true);
+}
+
+void ost_mmu_protect(struct ost_vm *vm, gfn_t start, gfn_t end)
+{
+	struct ost_mmu *mmu = &vm->mmu;
+	bool flush = false;
+
+	lockdep_assert_held_write(&mmu->lock);
+	while (start < end) {
+		flush |= ost_table_protect(&mmu->table, &start, end, BATCH);
+		if (start < end)
+			cond_resched_rwlock_write(&mmu->lock);
+	}
+	if (flush)
+		ost_mmu_flush(vm);
+}
+
+int ost_mmu_init(struct ost_vm *vm)
+{
+	struct ost_mmu *mmu = &vm->mmu;
+	struct ost_memslots *slots;
+	int err = -ENOMEM;
+
+	mutex_init(&mmu->slots_lock);
+	rwlock_init(&mmu->lock);
+	mmu->table.format = ost_backend->pte_format;
+	mmu->table.root = ost_table_page_alloc(mmu, GFP_KERNEL);
+	if (!mmu->table.root)
+		return -ENOMEM;
+	mmu->root_hpa = virt_to_phys(mmu->table.root) | mmu->table.format->encrypted;
+
+	slots = ost_slots_new();
+	if (!slots)
+		goto free_root;
+	mmu->generation = slots->generation;
+	rcu_assign_pointer(mmu->slots, slots);
+
+	mmu->notifier.ops = &ost_mmu_notifier_ops;
+	err = mmu_notifier_register(&mmu->notifier, vm->mm);
+	if (err)
+		goto free_slots;
+	return 0;
+
+free_slots:
+	kvfree(slots);
+free_root:
+	ost_table_page_free(mmu, mmu->table.root);
+	return err;
+}
+
+void ost_mmu_destroy(struct ost_vm *vm)
+{
+	struct ost_mmu *mmu = &vm->mmu;
+	struct ost_memslots *slots;
+	u32 i;
+
+	/*
+	 * Zaps everything unless the address space went before, and waits for notifiers that run.
+	 */
+	mmu_notifier_unregister(&mmu->notifier, vm->mm);
+	ost_mmu_zap_all(vm);
+	ost_table_page_free(mmu, mmu->table.root);
+	WARN_ON_ONCE(atomic_long_read(&mmu->nr_tables));
+
+	/* Nobody is left who could look at them. */
+	slots = rcu_dereference_protected(mmu->slots, true);
+	for (i = 0; i < slots->nr; i++)
+		ost_dirty_log_free(slots->slots[i].log);
+	kvfree(slots);
+	/* Those of old arrays that wait for their grace period. */
+	srcu_barrier(&vm->srcu);
+}
