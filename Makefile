@@ -13,20 +13,24 @@ ARGS     ?=
 T        ?=
 KVM      ?=
 
-build := $(abspath build)
+build   := $(abspath build)
+modules := /lib/modules/$(shell uname -r)
 .DEFAULT_GOAL := help
 
 ## Use
 run: deps-build deps-host	## A Linux guest's console. RUN='cmd' runs that in the guest. HOST=native|amd, CPUS=, MEMORY=
 	@HOST='$(host)' KERNEL='$(KERNEL)' scripts/run $(if $(RUN),-- "$$RUN")
 
-install: module vmm		## Install vmm, its manual page, and the module for KERNEL=running's release. PREFIX, DESTDIR
-	@scripts/install '$(DESTDIR)' '$(PREFIX)' '$(KERNEL)' '$(INSTANCE)'
+install: deps-build		## Install vmm, its manual page, and the module for the running kernel. PREFIX=, DESTDIR=
+	@$(MAKE) --no-print-directory module KERNEL=native
+	@$(MAKE) --no-print-directory -C vmm install O=$(build)/vmm PREFIX='$(PREFIX)' DESTDIR='$(DESTDIR)'
+	install -D -m 644 $(build)/native/$(INSTANCE).ko $(DESTDIR)$(modules)/updates/$(INSTANCE).ko
+	$(if $(DESTDIR),,depmod)
 
 ## Build
 all: module vmm			## Module and vmm
 
-module: deps-build		## The module: build/KERNEL/ostler.ko. KERNEL=6.1|6.12|7.3 INSTANCE=name ARGS='W=1 C=2'
+module: deps-build		## The module: build/KERNEL/ostler.ko. KERNEL=6.1|6.12|7.3|native INSTANCE=name ARGS='W=1 C=2'
 	@scripts/build-module --instance '$(INSTANCE)' '$(KERNEL)' -- $(ARGS)
 
 vmm: deps-build			## The VMM: build/vmm/vmm

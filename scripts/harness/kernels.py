@@ -2,6 +2,7 @@
 """Debian's kernels in the cache: bootable images, their modules, and headers to build against."""
 
 import dataclasses
+import os
 import pathlib
 import struct
 import subprocess
@@ -21,6 +22,8 @@ SERIES = {
     "6.12": Series("bookworm-backports"),
     "7.3": Series("trixie-backports", toolchain="trixie"),
 }
+
+NATIVE = "native"               # in place of a series: the kernel that runs here
 
 # A kernel is in several packages, and into how many it is split differs between suites.
 _PREFIXES = tuple(f"linux-{part}-" for part in
@@ -150,6 +153,17 @@ def image(kernel):
     name = f"kernel/{kernel}"
     entry = cache.root() / name
     return Image(cache.entry(name, make, f"downloading Debian's kernel {kernel}"))
+
+
+def headers(kernel):
+    """The folder to build modules for a kernel against: a series, or NATIVE."""
+    if kernel != NATIVE:
+        return image(kernel).headers
+    folder = pathlib.Path("/lib/modules") / os.uname().release / "build"
+    if not folder.exists():
+        raise cache.Failure(f"the running kernel's headers are missing ({folder}): install "
+                            f"linux-headers-{os.uname().release}")
+    return folder
 
 
 def _packages(suite):

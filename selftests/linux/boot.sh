@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # shellcheck shell=sh
 # A boot with some number of vCPUs, each of which then has to do work and take timer interrupts.
+# shellcheck source=selftests/linux/lib.sh
 . "$(dirname "$0")/lib.sh"
 
 # The guest's script: one word a line, as the checks below look for them.
