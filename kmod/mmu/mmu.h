@@ -40,7 +40,7 @@ struct ost_mmu {
 	rwlock_t lock;				/* the table: see above */
 	u64 generation;				/* of slots [any: READ_ONCE]; changed as they are */
 	struct ost_table table;
-	u64 root_hpa;				/* what the backend loads: nCR3, EPTP's address */
+	u64 root_hpa;				/* of table.root; nCR3 and EPTP are made of it */
 	struct mmu_notifier notifier;
 	unsigned long invalidate_seq;		/* written under lock: invalidations that ended */
 	long invalidate_in_progress;		/* guarded by lock */
@@ -49,9 +49,12 @@ struct ost_mmu {
 	u64 nr_pages;				/* sum of all slots; guarded by slots_lock */
 };
 
-/* VM creation and end. mm is current->mm. init: 0 or -ENOMEM. */
+/* VM creation and end. mm is current->mm. init: 0, -ENOMEM, or -EINTR with a signal pending. */
 int ost_mmu_init(struct ost_vm *vm);
-/* Before the VM's objects go: no notifier runs after it. May sleep. */
+/*
+ * Before the VM's objects go: no notifier runs after it. Old arrays of slots may still wait for
+ * vm->srcu, so an srcu_barrier() has to follow. May sleep.
+ */
 void ost_mmu_destroy(struct ost_vm *vm);
 
 /* KVM_SET_USER_MEMORY_REGION: 0, -EINVAL, -EEXIST, -ENOMEM, -EBUSY. May sleep. */

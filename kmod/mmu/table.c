@@ -11,6 +11,11 @@ static unsigned int table_index(gfn_t gfn, int level)
 	return (gfn >> (9 * (level - 1))) % OST_TABLE_ENTRIES;
 }
 
+static bool is_present(const struct ost_pte_format *format, u64 entry)
+{
+	return entry & format->present;
+}
+
 static bool is_leaf(const struct ost_pte_format *format, u64 entry, int level)
 {
 	return level == 1 || (entry & format->leaf);
@@ -25,7 +30,7 @@ static u64 *child_table(const struct ost_pte_format *format, u64 entry)
 static u64 table_entry(const struct ost_pte_format *format, u64 *child)
 {
 	return virt_to_phys(child) | format->present | format->writable | format->exec |
-	       format->user | format->accessed | format->encrypted;
+	       format->user | format->accessed;
 }
 
 /*
@@ -38,7 +43,7 @@ static u64 leaf_entry(const struct ost_pte_format *format, u64 pfn, int level, b
 	u64 entry = (pfn & ~(ost_level_pages(level) - 1)) << 12;
 
 	entry |= format->present | format->exec | format->user | format->accessed |
-		 format->encrypted | format->memtype_wb | format->memtype_ignore_guest;
+		 format->memtype_wb | format->memtype_ignore_guest;
 	if (writable)
 		entry |= format->writable | format->dirty;
 	if (level > 1)
@@ -55,7 +60,7 @@ bool ost_table_allows(const struct ost_table *table, gfn_t gfn, bool write)
 	for (level = format->root_levels;; level--) {
 		u64 entry = READ_ONCE(entries[table_index(gfn, level)]);
 
-		if (!(entry & format->present))
+		if (!is_present(format, entry))
 			return false;
 		if (is_leaf(format, entry, level))
 			return !write || (entry & format->writable);
@@ -128,7 +133,7 @@ static bool set_leaf(const struct ost_pte_format *format, u64 *entry, u64 pfn, i
 	do {
 		new = leaf;
 		replaces = false;
-		if (old & format->present) {
+		if (is_present(format, old)) {
 			if (!is_leaf(format, old, level))
 				return false;
 			replaces = (old ^ leaf) & ~gains;
@@ -158,11 +163,11 @@ int ost_table_map(struct ost_table *table, struct ost_table_cache *cache, gfn_t 
 		if (at <= level && set_leaf(format, entry, pfn, at, writable, flush))
 			return 0;
 		old = READ_ONCE(*entry);
-		while (!(old & format->present) || is_leaf(format, old, at)) {
+		while (!is_present(format, old) || is_leaf(format, old, at)) {
 			u64 offset = gfn & (ost_level_pages(at) - 1);
 			int err;
 
-			if (!(old & format->present)) {
+			if (!is_present(format, old)) {
 				err = link_table(format, cache, entry, &old);
 			} else if (((old & format->addr_mask) >> 12) + offset == pfn &&
 				   (!writable || (old & format->writable))) {
@@ -197,7 +202,7 @@ static bool is_empty(const struct ost_pte_format *format, const u64 *table)
 	int i;
 
 	for (i = 0; i < OST_TABLE_ENTRIES; i++)
-		if (table[i] & format->present)
+		if (is_present(format, table[i]))
 			return false;
 	return true;
 }
@@ -225,7 +230,7 @@ static gfn_t pass_table(struct table_pass *pass, u64 *entries, int level, gfn_t 
 		u64 *child;
 
 		pass->budget--;
-		if (!(old & format->present)) {
+		if (!is_present(format, old)) {
 			gfn = next;
 		} else if (is_leaf(format, old, level)) {
 			if (pass->leaf(pass, entry, old))
@@ -334,7 +339,7 @@ void ost_table_free(const struct ost_pte_format *format, u64 *table, int level,
 	int i;
 
 	for (i = 0; level > 1 && i < OST_TABLE_ENTRIES; i++)
-		if ((table[i] & format->present) && !is_leaf(format, table[i], level))
+		if (is_present(format, table[i]) && !is_leaf(format, table[i], level))
 			ost_table_free(format, child_table(format, table[i]), level - 1, free, ctx);
 	free(ctx, table, level);
 }

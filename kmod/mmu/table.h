@@ -22,7 +22,7 @@
 
 /* Format of the nested page table's entries, given by the backend (one per format). */
 struct ost_pte_format {
-	u64 present;		/* set in every present entry (NPT: P; EPT: R) */
+	u64 present;		/* set in every present entry (NPT: P and SME's C bit; EPT: R) */
 	u64 writable;
 	u64 exec;		/* set to allow (EPT: X) */
 	u64 no_exec;		/* set to forbid (NPT: NX) */
@@ -32,8 +32,7 @@ struct ost_pte_format {
 	u64 memtype_wb;		/* memory type of RAM (EPT: 6<<3; NPT: 0, guest PAT decides) */
 	u64 memtype_ignore_guest; /* EPT: IPAT */
 	u64 mmio;		/* a value that makes every access misconfigured, 0 if none */
-	u64 encrypted;		/* set in every present entry (SME's C bit, if the host has it on) */
-	u64 addr_mask;		/* bits of an entry that hold the address, without `encrypted` */
+	u64 addr_mask;		/* bits of an entry that hold the address */
 	u8 root_levels;
 	bool page_1g;
 };

@@ -123,7 +123,7 @@ int ost_mmu_init(struct ost_vm *vm)
 	mmu->table.root = ost_table_page_alloc(mmu, GFP_KERNEL);
 	if (!mmu->table.root)
 		return -ENOMEM;
-	mmu->root_hpa = virt_to_phys(mmu->table.root) | mmu->table.format->encrypted;
+	mmu->root_hpa = virt_to_phys(mmu->table.root);
 
 	slots = ost_slots_new();
 	if (!slots)
@@ -163,6 +163,4 @@ void ost_mmu_destroy(struct ost_vm *vm)
 	for (i = 0; i < slots->nr; i++)
 		ost_dirty_log_free(slots->slots[i].log);
 	kvfree(slots);
-	/* Those of old arrays that wait for their grace period. */
-	srcu_barrier(&vm->srcu);
 }
