@@ -14,6 +14,10 @@
 #include <linux/sched/signal.h>
 #include <linux/syscore_ops.h>
 #include <asm/msr.h>
+#include <asm/cpufeature.h>
+#include <asm/mce.h>
+#include <asm/msr.h>
+#include <asm/nospec-branch.h>
 #include <asm/smp.h>
 
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 16, 0)
@@ -87,5 +91,45 @@ static inline void ost_eventfd_signal(struct eventfd_ctx *ctx)
 #define rdmsrq_safe(msr, val) rdmsrl_safe(msr, val)
 #define wrmsrq_safe(msr, val) wrmsrl_safe(msr, val)
 #endif
+
+/* Page lookups that end when any signal comes, not only a fatal one: since 6.2. */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 2, 0)
+#define OST_FOLL_INTERRUPTIBLE FOLL_INTERRUPTIBLE
+#else
+#define OST_FOLL_INTERRUPTIBLE 0
+#endif
+
+/*
+ * Flushes the indirect branch predictor between two vCPUs, unless the host does without: kernels
+ * before 6.15 say so by a feature bit of its own. Spelt out since newer kernels reserve their helper.
+ */
+static inline void ost_ibpb(void)
+{
+#ifdef X86_FEATURE_USE_IBPB
+	if (!cpu_feature_enabled(X86_FEATURE_USE_IBPB))
+		return;
+#else
+	if (!cpu_feature_enabled(X86_FEATURE_IBPB))
+		return;
+#endif
+	wrmsrq(MSR_IA32_PRED_CMD, PRED_CMD_IBPB);
+}
+
+/* A guest ran: where VMSCAPE is mitigated, the VMM gets clean branch predictors. [irqoff] */
+static inline void ost_ibpb_before_user(void)
+{
+#ifdef X86_FEATURE_IBPB_EXIT_TO_USER
+	if (cpu_feature_enabled(X86_FEATURE_IBPB_EXIT_TO_USER))
+		this_cpu_write(x86_ibpb_exit_to_user, true);
+#endif
+}
+
+/* The host's machine check handler, for a machine check that ended a guest's run. [irqoff] */
+static inline void ost_machine_check(struct pt_regs *regs)
+{
+#ifdef CONFIG_X86_MCE
+	do_machine_check(regs);
+#endif
+}
 
 #endif

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * compat.h for assembly: the kernel's mitigations around a guest's run, said so that they assemble
+ * for every kernel and use no symbol that newer kernels reserve (design D2).
+ */
+#ifndef OST_COMPAT_ASM_H
+#define OST_COMPAT_ASM_H
+
+#include <asm/alternative.h>
+#include <asm/cpufeatures.h>
+#include <asm/msr-index.h>
+#include <asm/nospec-branch.h>
+
+/* Kernels before the TSA mitigation had one feature bit for user space and guests. */
+#ifdef X86_FEATURE_CLEAR_CPU_BUF_VM
+#define OST_FEATURE_CLEAR_CPU_BUF X86_FEATURE_CLEAR_CPU_BUF_VM
+#else
+#define OST_FEATURE_CLEAR_CPU_BUF X86_FEATURE_CLEAR_CPU_BUF
+#endif
+
+/*
+ * VERW with a memory operand, where the host asks for it before a guest runs (MDS, TSA). Clobbers
+ * RFLAGS.ZF only.
+ */
+.macro OST_CLEAR_CPU_BUFFERS selector:req
+	ALTERNATIVE "jmp .Lskip_verw_\@", "", OST_FEATURE_CLEAR_CPU_BUF
+	verw \selector(%rip)
+.Lskip_verw_\@:
+.endm
+
+/*
+ * After a guest's run and before the first RET: untrains the return predictor (Retbleed, SRSO), or
+ * issues an IBPB where the host chose that. Not every CPU's IBPB clears the return predictor, so the
+ * RSB is filled anew behind it. Clobbers RAX, RCX, RDX and flags.
+ */
+.macro OST_UNTRAIN_RET
+	CALL_UNTRAIN_RET
+	ALTERNATIVE_2 "jmp .Lskip_ibpb_\@", "", X86_FEATURE_ENTRY_IBPB, "", X86_FEATURE_IBPB_ON_VMEXIT
+	movl $MSR_IA32_PRED_CMD, %ecx
+	movl $PRED_CMD_IBPB, %eax
+	xorl %edx, %edx
+	wrmsr
+	__FILL_RETURN_BUFFER(%rax, RSB_CLEAR_LOOPS)
+.Lskip_ibpb_\@:
+.endm
+
+#endif

@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* One entry into the guest and the exit that ends it. */
+#include <linux/instrumentation.h>
+#include <linux/mem_encrypt.h>
+#include <linux/mm_types.h>
+#include <linux/sched.h>
+#include <asm/cpufeature.h>
+#include <asm/debugreg.h>
+#include <asm/mce.h>
+#include <asm/ptrace.h>
+#include <asm/spec-ctrl.h>
+#include "entry.h"
+#include "svm.h"
+
+/* What stands in vcpu->regs after every exit; RFLAGS, CR0 and CR3 are fetched when asked for. */
+#define AVAIL_AFTER_EXIT                                                                           \
+	(GENMASK(OST_REG_R15, OST_REG_RAX) | BIT(OST_REG_RIP) | BIT(OST_REG_CR4) | BIT(OST_REG_EFER))
+
+/* Between two of these nothing may be traced or probed: RCU does not watch (entry.S has the rest). */
+static noinstr void enter_guest(struct ost_svm_entry *entry)
+{
+	guest_state_enter_irqoff();
+	ost_svm_enter(entry);
+	guest_state_exit_irqoff();
+}
+
+/*
+ * The host's FS, GS, TR, LDTR and SYSCALL MSRs, for the VMLOAD after the exit. They are this CPU's or this
+ * task's own, and the latter's do not change while its vCPU stays loaded, except that another thread
+ * may set up or replace the process's LDT, which an IPI then loads here: with an LDT they are saved
+ * for every entry. A process never loses its LDT again.
+ */
+static void save_host(struct ost_svm_vcpu *svm, struct ost_svm_cpu *c)
+{
+	bool ldt = false;
+
+#ifdef CONFIG_MODIFY_LDT_SYSCALL
+	ldt = current->mm && READ_ONCE(current->mm->context.ldt);
+#endif
+	if (svm->host_saved && likely(!ldt))
+		return;
+	asm volatile("vmsave %0" : : "a" (c->host_vmcb_pa) : "memory");
+	svm->host_saved = true;
+}
+
+struct host_debug {
+	bool active;		/* the host has breakpoints of its own on this CPU */
+	bool loaded;		/* DR0-3 are the guest's */
+	unsigned long dr[4];
+};
+
+/* VMRUN loads DR6 and DR7, and #VMEXIT turns DR7 off (15.5.1, 15.6); DR0 to DR3 are ours to switch. */
+static void load_debug(struct ost_svm_vcpu *svm, struct host_debug *host)
+{
+	struct ost_vmcb_save *save = &svm->vmcb->save;
+	struct ost_vcpu *vcpu = &svm->vcpu;
+	/* With DR6 clear of old bits, those that a #DB exit finds set are its own. */
+	u64 dr6 = svm->dr_live ? vcpu->dr6 : DR6_RESERVED;
+
+	host->active = hw_breakpoint_active();
+	host->loaded = svm->dr_live || (vcpu->dr7 & (DR_LOCAL_ENABLE_MASK | DR_GLOBAL_ENABLE_MASK));
+	if (unlikely(host->loaded)) {
+		if (host->active) {
+			set_debugreg(0UL, 7);
+			get_debugreg(host->dr[0], 0);
+			get_debugreg(host->dr[1], 1);
+			get_debugreg(host->dr[2], 2);
+			get_debugreg(host->dr[3], 3);
+		}
+		set_debugreg(vcpu->dr[0], 0);
+		set_debugreg(vcpu->dr[1], 1);
+		set_debugreg(vcpu->dr[2], 2);
+		set_debugreg(vcpu->dr[3], 3);
+	}
+	if (save->dr6 != dr6 || save->dr7 != vcpu->dr7) {
+		save->dr6 = dr6;
+		save->dr7 = vcpu->dr7;
+		ost_vmcb_dirty(svm->vmcb, CLEAN_DRX);
+	}
+}
+
+static void restore_debug(struct ost_svm_vcpu *svm, const struct host_debug *host)
+{
+	struct ost_vmcb_save *save = &svm->vmcb->save;
+	struct ost_vcpu *vcpu = &svm->vcpu;
+
+	/* The guest may have cleared GD or, by a task switch, the local enables. */
+	vcpu->dr7 = save->dr7;
+	if (unlikely(svm->dr_live)) {
+		get_debugreg(vcpu->dr[0], 0);
+		get_debugreg(vcpu->dr[1], 1);
+		get_debugreg(vcpu->dr[2], 2);
+		get_debugreg(vcpu->dr[3], 3);
+		vcpu->dr6 = save->dr6;
+		svm->dr_live = false;
+		ost_svm_update_debug(vcpu);
+	}
+	/* The host's next #DB is to find its own reasons only. */
+	if (unlikely(save->dr6 != DR6_RESERVED))
+		set_debugreg((unsigned long)DR6_RESERVED, 6);
+	if (unlikely(host->active)) {
+		if (host->loaded) {
+			set_debugreg(host->dr[0], 0);
+			set_debugreg(host->dr[1], 1);
+			set_debugreg(host->dr[2], 2);
+			set_debugreg(host->dr[3], 3);
+		}
+		set_debugreg(this_cpu_read(cpu_dr7), 7);
+	}
+}
+
+static void prepare_spec_ctrl(struct ost_svm_vcpu *svm, struct ost_svm_entry *entry)
+{
+	/* With the feature, the CPU swaps the guest's value and keeps the host's in force besides. */
+	if (ost_svm_has(OST_SVM_SPEC_CTRL) || !cpu_feature_enabled(X86_FEATURE_MSR_SPEC_CTRL))
+		return;
+	entry->guest_spec_ctrl = svm->vcpu.spec_ctrl;
+	entry->host_spec_ctrl = this_cpu_read(x86_spec_ctrl_current);
+	entry->flags = OST_ENTRY_SPEC_CTRL;
+	if (svm->spec_ctrl_direct)
+		entry->flags |= OST_ENTRY_SPEC_CTRL_READ;
+}
+
+static void sync_to_vmcb(struct ost_svm_vcpu *svm, u8 tpr)
+{
+	struct ost_vmcb *vmcb = svm->vmcb;
+
+	ost_svm_assign_asid(svm);
+	ost_svm_sync_regs(svm);
+	if (vmcb->save.cr2 != svm->vcpu.cr2) {
+		vmcb->save.cr2 = svm->vcpu.cr2;
+		ost_vmcb_dirty(vmcb, CLEAN_CR2);
+	}
+	if ((vmcb->control.v_intr & OST_SVM_V_TPR_MASK) != tpr) {
+		vmcb->control.v_intr &= ~OST_SVM_V_TPR_MASK;
+		vmcb->control.v_intr |= tpr;
+		ost_vmcb_dirty(vmcb, CLEAN_TPR);
+	}
+	svm->event_given = vmcb->control.eventinj & OST_SVM_EVENT_VALID;
+}
+
+static void sync_from_vmcb(struct ost_svm_vcpu *svm, u8 tpr)
+{
+	struct ost_vmcb *vmcb = svm->vmcb;
+	struct ost_vcpu *vcpu = &svm->vcpu;
+
+	vcpu->regs[OST_REG_RAX] = vmcb->save.rax;
+	vcpu->regs[OST_REG_RSP] = vmcb->save.rsp;
+	vcpu->regs[OST_REG_RIP] = vmcb->save.rip;
+	vcpu->regs_avail = AVAIL_AFTER_EXIT;
+	vcpu->cr2 = vmcb->save.cr2;
+	vcpu->exit_index = ost_svm_exit_index(vmcb->control.exitcode);
+	vcpu->exit_qual[0] = vmcb->control.exitinfo1;
+	vcpu->exit_qual[1] = vmcb->control.exitinfo2;
+	svm->exit_rip = vmcb->save.rip;
+	svm->next_rip = ost_svm_has(OST_SVM_NRIPS) ? vmcb->control.nrip : 0;
+
+	vmcb->control.tlb_control = OST_SVM_TLB_NOTHING;
+	vmcb->control.eventinj = 0;
+	/* From here on everything that writes to the VMCB says so. */
+	vmcb->control.clean = ost_svm_has(OST_SVM_VMCB_CLEAN) ? OST_SVM_ALL_CLEAN : 0;
+
+	if (unlikely((vmcb->control.v_intr & OST_SVM_V_TPR_MASK) != tpr))
+		ost_set_cr8(vcpu, vmcb->control.v_intr & OST_SVM_V_TPR_MASK);
+}
+
+enum ost_exit_fast ost_svm_run(struct ost_vcpu *vcpu)
+{
+	struct ost_svm_cpu *c = this_cpu_ptr(&ost_svm_cpus);
+	struct ost_svm_vcpu *svm = to_svm(vcpu);
+	struct ost_svm_entry entry = {
+		.regs = vcpu->regs,
+		.vmcb_pa = svm->vmcb_pa,
+		.host_vmcb_pa = c->host_vmcb_pa,
+	};
+	u8 tpr = ost_get_cr8(vcpu) & OST_SVM_V_TPR_MASK;
+	struct host_debug host;
+
+	sync_to_vmcb(svm, tpr);
+	save_host(svm, c);
+	prepare_spec_ctrl(svm, &entry);
+	load_debug(svm, &host);
+	ost_fpu_enter_pkru(vcpu);
+
+	enter_guest(&entry);
+
+	ost_fpu_leave_pkru(vcpu);
+	restore_debug(svm, &host);
+	ost_ibpb_before_user();
+	if (entry.flags & OST_ENTRY_SPEC_CTRL_READ)
+		vcpu->spec_ctrl = entry.guest_spec_ctrl;
+	sync_from_vmcb(svm, tpr);
+
+	if (unlikely(vcpu->exit_index == OST_SVM_EXIT_INDEX_INVALID))
+		return OST_EXIT_SLOW;
+	ost_svm_complete_events(svm);
+
+	/* The host took its NMI right behind STGI. */
+	if (vcpu->exit_index == SVM_EXIT_NMI) {
+		vcpu->stats.host_nmis++;
+		return OST_EXIT_DONE;
+	}
+	return OST_EXIT_SLOW;
+}
+
+void ost_svm_handle_exit_irqoff(struct ost_vcpu *vcpu)
+{
+	switch (vcpu->exit_index) {
+	case SVM_EXIT_INTR:
+		/* Taken as soon as the core enables interrupts. */
+		vcpu->stats.host_irqs++;
+		break;
+	case SVM_EXIT_EXCP_BASE + X86_TRAP_MC: {
+		/*
+		 * The intercept took the place of the delivery (15.12.15), so the host's handler is called.
+		 * It met nothing of the kernel's: it gets registers that look like user space's.
+		 */
+		struct pt_regs regs = { .cs = 3, .flags = X86_EFLAGS_IF };
+
+		ost_machine_check(&regs);
+		break;
+	}
+	default:
+		break;
+	}
+}
