@@ -58,6 +58,7 @@
 
 /* Interrupt lines: ACPI global system interrupts, which are IOAPIC pins. */
 #define LAYOUT_GSI_SERIAL	4
+#define LAYOUT_GSI_RTC		8
 #define LAYOUT_GSI_SCI		9
 #define LAYOUT_GSI_PCI		16	/* INTA#..INTD# of the PCI bus: 16..19 */
 #define LAYOUT_GSI_COUNT	24

@@ -189,6 +189,12 @@ void vm_stop(struct vm *vm, enum vm_end_kind kind, int value, struct vcpu *vcpu)
 	vm_wake(vm);
 }
 
+void vm_add_watch(struct vm *vm, struct vm_watch *watch)
+{
+	watch->next = vm->watches;
+	vm->watches = watch;
+}
+
 static int start_vcpus(struct vm *vm)
 {
 	int status = VMM_OK;
@@ -238,34 +244,60 @@ static bool handle_input(struct vm *vm, size_t room)
 	return len > 0 || (len < 0 && (errno == EAGAIN || errno == EINTR));
 }
 
+/* What the main loop waits for: the fixed ones first, then the devices'. */
+enum {
+	WAKE,
+	SIGNALS,
+	INPUT,
+	WATCHES,
+};
+
+static unsigned int add_watches(struct vm *vm, struct pollfd *fds)
+{
+	unsigned int n = 0;
+
+	for (struct vm_watch *watch = vm->watches; watch && n < VM_MAX_WATCHES; watch = watch->next)
+		fds[n++] = (struct pollfd){ .fd = watch->fd, .events = POLLIN };
+	return n;
+}
+
+static void call_watches(struct vm *vm, const struct pollfd *fds, unsigned int n)
+{
+	struct vm_watch *watch = vm->watches;
+
+	for (unsigned int i = 0; i < n; i++, watch = watch->next)
+		if (fds[i].revents)
+			watch->readable(watch->dev);
+}
+
 static void main_loop(struct vm *vm, int signal_fd)
 {
-	struct pollfd fds[] = {
-		{ .fd = vm->wake_fd, .events = POLLIN },
-		{ .fd = signal_fd, .events = POLLIN },
-		{ .fd = STDIN_FILENO, .events = POLLIN },
+	struct pollfd fds[WATCHES + VM_MAX_WATCHES] = {
+		[WAKE] = { .fd = vm->wake_fd, .events = POLLIN },
+		[SIGNALS] = { .fd = signal_fd, .events = POLLIN },
+		[INPUT] = { .events = POLLIN },
 	};
+	unsigned int nr_watches = add_watches(vm, fds + WATCHES);
 	bool input_open = true;
+	eventfd_t count;
 
 	while (!atomic_load(&vm->stopping)) {
 		size_t room = vm->console.room(vm->console.dev);
 
 		/* Negative: poll() looks away. */
-		fds[2].fd = input_open && room > TERM_READ_SLACK ? STDIN_FILENO : -1;
-		if (poll(fds, 3, -1) < 0) {
+		fds[INPUT].fd = input_open && room > TERM_READ_SLACK ? STDIN_FILENO : -1;
+		if (poll(fds, WATCHES + nr_watches, -1) < 0) {
 			if (errno != EINTR)
 				vm_stop(vm, VM_CRASH_RUN, errno, NULL);
 			continue;
 		}
-		if (fds[0].revents) {
-			eventfd_t count;
-
+		if (fds[WAKE].revents)
 			eventfd_read(vm->wake_fd, &count);
-		}
-		if (fds[1].revents)
+		if (fds[SIGNALS].revents)
 			handle_signal(vm, signal_fd);
-		if (fds[2].fd >= 0 && fds[2].revents)
+		if (fds[INPUT].fd >= 0 && fds[INPUT].revents)
 			input_open = handle_input(vm, room);
+		call_watches(vm, fds + WATCHES, nr_watches);
 	}
 }
 

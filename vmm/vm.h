@@ -53,6 +53,16 @@ struct vm_console {
 	void (*input)(void *dev, const char *buf, size_t len);
 };
 
+/* A file descriptor that the main loop watches for a device. */
+struct vm_watch {
+	int fd;
+	void *dev;
+	void (*readable)(void *dev);	/* on the main thread, without locks; has to read what is there */
+	struct vm_watch *next;
+};
+
+#define VM_MAX_WATCHES	16
+
 struct vm {
 	const struct config *config;
 	const struct node *node;
@@ -64,6 +74,7 @@ struct vm {
 	struct pci_host *pci;		/* made by the host bridge's device */
 	struct device *devices;		/* in reverse order of creation */
 	struct vm_console console;
+	struct vm_watch *watches;
 	struct vcpu **vcpus;
 	unsigned int nr_vcpus;		/* created so far */
 	pthread_mutex_t lock;		/* guards end, and vCPU threads' start against their kick */
@@ -86,6 +97,12 @@ void vm_destroy(struct vm *vm);
 
 /* End the machine, from any thread. vCPUs are out of the guest soon after, not when this returns. */
 void vm_stop(struct vm *vm, enum vm_end_kind kind, int value, struct vcpu *vcpu);
+
+/*
+ * Have the main loop call @watch->readable() whenever there is something to read, until the machine is destroyed. At
+ * most VM_MAX_WATCHES in all. The guest does not run yet.
+ */
+void vm_add_watch(struct vm *vm, struct vm_watch *watch);
 
 /* Have the main loop look again whether the console has room. Any thread. */
 void vm_wake(struct vm *vm);
