@@ -22,8 +22,10 @@
 
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 16, 0)
 #include <linux/entry-virt.h>
+#include <asm/cpuid/api.h>
 #else
 #include <linux/entry-kvm.h>
+#include <asm/cpuid.h>
 #endif
 
 /*
