@@ -3,6 +3,7 @@
 #include <linux/bug.h>
 #include <linux/io.h>
 #include <linux/kernel.h>
+#include <linux/limits.h>
 #include <linux/string.h>
 #include "table.h"
 

@@ -36,6 +36,7 @@ static inline void *kcalloc(size_t n, size_t size, gfp_t gfp)
 #define kmalloc(size, gfp) kzalloc(size, gfp)
 #define kvzalloc(size, gfp) kzalloc(size, gfp)
 #define kfree(p) free((void *)(p))
+#define kvcalloc(n, size, gfp) kcalloc(n, size, gfp)
 #define kvfree(p) free((void *)(p))
 
 #endif

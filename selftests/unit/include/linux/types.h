@@ -19,6 +19,11 @@ typedef long long s64;
 
 typedef unsigned int gfp_t;
 
+struct rcu_head {
+	struct rcu_head *next;
+	void (*func)(struct rcu_head *head);
+};
+
 #ifndef __always_inline
 #define __always_inline inline __attribute__((__always_inline__))
 #endif

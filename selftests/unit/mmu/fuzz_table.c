@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Operations on the nested page table as the fuzzer's bytes say, against the flat model. */
+#include <stdlib.h>
+#include "table_model.h"
+
+struct input {
+	const u8 *data;
+	size_t left;
+};
+
+static u32 take(struct input *in, u32 bytes)
+{
+	u32 value = 0;
+
+	while (bytes-- && in->left) {
+		value = value << 8 | *in->data++;
+		in->left--;
+	}
+	return value;
+}
+
+static bool step(struct input *in)
+{
+	u32 op = take(in, 1);
+	u64 first = take(in, 3) % WINDOW_PAGES;
+	u64 end;
+
+	if (op & 0x80)
+		first &= ~511ULL;
+	if (!(op & 4))
+		return table_map(first, op >> 5 & 3, 1 + (op & 3) % 3, op & 8, op >> 4 & 1);
+	end = first + 1 + take(in, 2);
+	if (op & 0x40)
+		end = (end + 511) & ~511ULL;
+	if (end > WINDOW_PAGES)
+		end = WINDOW_PAGES;
+	switch (op & 0x1b) {
+	case 0:
+		return table_zap(first, end, op & 0x20);
+	case 1:
+		return table_protect(first, end, 16);
+	case 2:
+		return table_age(first, end, op & 0x20);
+	case 3:
+		return table_any(first, end);
+	case 8:
+		return table_allows(first, op & 0x20);
+	default:
+		table_cpu_access(first, op & 0x20);
+		return true;
+	}
+}
+
+int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
+{
+	static const struct ost_pte_format *const formats[] = {
+		&format_npt, &format_npt5, &format_ept, &format_ept_plain,
+	};
+	struct input in = { data, size };
+
+	table_setup(formats[take(&in, 1) % 4]);
+	for (int n = 0; in.left && n < 100; n++)
+		if (!step(&in))
+			abort();
+	if (!table_check() || !table_zap(0, WINDOW_PAGES, true) || !table_check() ||
+	    !table_teardown())
+		abort();
+	return 0;
+}

@@ -1,0 +1,230 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The nested page table against a flat model, and by several threads at once. */
+#include <linux/kernel.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include "table_model.h"
+#include "tap.h"
+
+static u32 rnd(u32 below)
+{
+	return (u32)random() % below;
+}
+
+/* Mostly in a few places, so that operations meet; with ends that are aligned often enough. */
+static u64 random_page(void)
+{
+	u64 page;
+
+	switch (rnd(4)) {
+	case 0:
+		page = rnd(WINDOW_PAGES);
+		break;
+	case 1:
+		page = WINDOW_PAGES / 2 - 1024 + rnd(2048);
+		break;
+	default:
+		page = 0x40000 + rnd(0x800);
+	}
+	if (rnd(4) == 0)
+		page &= ~511ULL;
+	if (rnd(16) == 0)
+		page &= ~0x3ffffULL;
+	return page;
+}
+
+static void random_range(u64 *first, u64 *end)
+{
+	static const u32 lengths[] = { 1, 3, 64, 511, 512, 513, 5000, 0x40000, 0x60000 };
+
+	*first = random_page();
+	*end = min(*first + lengths[rnd(ARRAY_SIZE(lengths))], WINDOW_PAGES);
+	if (rnd(3) == 0)
+		*end = max(*end & ~511ULL, *first + 1);
+}
+
+static bool random_step(void)
+{
+	u64 first, end;
+
+	random_range(&first, &end);
+	switch (rnd(16)) {
+	case 0:
+		return table_zap(first, end, rnd(2));
+	case 1:
+		return table_protect(first, end, rnd(2) ? ~0U : 6 + rnd(1000));
+	case 2:
+		return table_age(first, end, rnd(2));
+	case 3:
+		return table_any(first, end);
+	case 4:
+	case 5:
+		return table_allows(first, rnd(2));
+	case 6:
+	case 7:
+		table_cpu_access(first, rnd(2));
+		return true;
+	default:
+		return table_map(first, rnd(20) ? 0 : rnd(4), 1 + rnd(8) % 3, rnd(2), rnd(5));
+	}
+}
+
+static void run_random(const struct ost_pte_format *format, int steps)
+{
+	table_setup(format);
+	for (int step = 0; step < steps; step++) {
+		CHECK(random_step());
+		if (step % 200 == 0)
+			CHECK(table_check());
+	}
+	CHECK(table_check());
+	CHECK(table_zap(0, WINDOW_PAGES, true));
+	CHECK(table_check());
+	CHECK(table_teardown());
+}
+
+static void test_npt(void)
+{
+	srandom(1);
+	run_random(&format_npt, 20000);
+}
+
+static void test_npt5(void)
+{
+	srandom(2);
+	run_random(&format_npt5, 5000);
+}
+
+static void test_ept(void)
+{
+	srandom(3);
+	run_random(&format_ept, 5000);
+}
+
+static void test_ept_plain(void)
+{
+	srandom(4);
+	run_random(&format_ept_plain, 5000);
+}
+
+/* The end of the VM with everything mapped: the tables go without being zapped first. */
+static void test_free_mapped(void)
+{
+	table_setup(&format_npt);
+	for (u64 page = 0; page < WINDOW_PAGES; page += 0x333)
+		CHECK(table_map(page, 0, 1, true, 4));
+	CHECK(table_teardown());
+}
+
+/* Beyond what four levels reach nothing is mapped, and passes end. */
+static void test_beyond_end(void)
+{
+	struct ost_table table = { .format = &format_npt, .root = calloc(512, sizeof(u64)) };
+	gfn_t gfn = ost_table_end(&table) - 1;
+
+	CHECK(!ost_table_protect(&table, &gfn, ost_table_end(&table) + 5000, ~0U));
+	CHECK_EQ(gfn, ost_table_end(&table) + 5000);
+	gfn = ost_table_end(&table) + 100;
+	CHECK(!ost_table_protect(&table, &gfn, ost_table_end(&table) + 5000, ~0U));
+	CHECK_EQ(gfn, ost_table_end(&table) + 5000);
+	free(table.root);
+}
+
+/* Faults of several vCPUs on the same pages, and the host's look at what they use, at the same time. */
+
+#define NR_THREADS 4
+#define PARALLEL_GFNS 0x1400ULL
+
+static struct ost_table shared;
+static long shared_pages;
+
+static u64 *shared_alloc(void)
+{
+	u64 *page = aligned_alloc(4096, 4096);
+
+	memset(page, 0, 4096);
+	__atomic_fetch_add(&shared_pages, 1, __ATOMIC_RELAXED);
+	return page;
+}
+
+static void shared_free(void *ctx, u64 *page, int level)
+{
+	free(page);
+	__atomic_fetch_sub(&shared_pages, 1, __ATOMIC_RELAXED);
+}
+
+static void *fault_thread(void *arg)
+{
+	struct ost_table_cache cache = {};
+	unsigned int seed = (unsigned long)arg;
+	bool flush = false;
+
+	for (int i = 0; i < 20000; i++) {
+		gfn_t gfn = rand_r(&seed) % PARALLEL_GFNS;
+		/* Large pages in the lower half, and among small ones, which split them by writing. */
+		int level = gfn < PARALLEL_GFNS / 2 ? 1 + rand_r(&seed) % 2 : 1;
+
+		while (cache.nr < 4)
+			cache.pages[cache.nr++] = shared_alloc();
+		if (i % 16 == 0)
+			ost_table_age(&shared, gfn, gfn + 600, true);
+		else if (ost_table_map(&shared, &cache, gfn, gfn + 0x100000, level,
+				       rand_r(&seed) % 2, &flush))
+			return "no memory";
+		else if (!ost_table_allows(&shared, gfn, false))
+			return "not mapped afterwards";
+	}
+	while (cache.nr)
+		shared_free(NULL, cache.pages[--cache.nr], 1);
+	return flush ? "a flush, though each page has one place" : NULL;
+}
+
+static void check_shared(u64 *entries, int level, gfn_t gfn)
+{
+	for (int i = 0; i < 512; i++, gfn += ost_level_pages(level)) {
+		u64 entry = entries[i];
+
+		if (!(entry & shared.format->present))
+			continue;
+		if (level > 1 && !(entry & shared.format->leaf))
+			check_shared((u64 *)(entry & shared.format->addr_mask), level - 1, gfn);
+		else
+			CHECK_EQ((entry & shared.format->addr_mask) >> 12, gfn + 0x100000);
+	}
+}
+
+static void test_parallel(void)
+{
+	for (int round = 0; round < 5; round++) {
+		pthread_t threads[NR_THREADS];
+
+		shared.format = &format_npt;
+		shared.root = shared_alloc();
+		for (unsigned long i = 0; i < NR_THREADS; i++)
+			pthread_create(&threads[i], NULL, fault_thread,
+				       (void *)(round * 100 + i + 1));
+		for (int i = 0; i < NR_THREADS; i++) {
+			void *why;
+
+			pthread_join(threads[i], &why);
+			CHECK_MSG(!why, "%s", (char *)why);
+		}
+		check_shared(shared.root, 4, 0);
+		ost_table_free(shared.format, shared.root, 4, shared_free, NULL);
+		CHECK_EQ(shared_pages, 0);
+	}
+}
+
+int main(int argc, char **argv)
+{
+	tap_init(argc, argv);
+	tap_run("NPT, 4 levels", test_npt);
+	tap_run("NPT, 5 levels", test_npt5);
+	tap_run("EPT with accessed and dirty flags", test_ept);
+	tap_run("EPT without", test_ept_plain);
+	tap_run("freed while mapped", test_free_mapped);
+	tap_run("beyond the end", test_beyond_end);
+	tap_run("faults in parallel", test_parallel);
+	return tap_done();
+}
