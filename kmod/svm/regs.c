@@ -2,12 +2,6 @@
 /* Registers that live in the VMCB: RIP and its like, control registers, segments, tables. */
 #include "svm.h"
 
-/* Bits of CR4 and CR0 whose change makes cached translations of the guest's wrong (APM vol. 2, 5.5.2). */
-#define CR0_TLB (X86_CR0_PG | X86_CR0_WP | X86_CR0_PE)
-#define CR4_TLB (X86_CR4_PAE | X86_CR4_PSE | X86_CR4_PGE | X86_CR4_PCIDE | X86_CR4_SMEP |          \
-		 X86_CR4_SMAP | X86_CR4_LA57 | X86_CR4_PKE)
-#define EFER_TLB (EFER_LME | EFER_LMA | EFER_NX)
-
 /* Bits of CR0 that the guest changes without an exit: CR0_SEL_WRITE lets them pass (15.8.1). */
 #define CR0_UNSEEN (X86_CR0_TS | X86_CR0_MP)
 /*
@@ -189,6 +183,10 @@ int ost_svm_get_cpl(struct ost_vcpu *vcpu)
 	return to_svm(vcpu)->vmcb->save.cpl;
 }
 
+/*
+ * The CPU keeps translations of the guest's over exits and has not seen what is set here (15.16):
+ * the flushes that go with a change are asked for by cr.c, for both vendors.
+ */
 static void set_reg(struct ost_vcpu *vcpu, int reg, u64 val)
 {
 	vcpu->regs[reg] = val;
@@ -199,50 +197,35 @@ static void set_reg(struct ost_vcpu *vcpu, int reg, u64 val)
 void ost_svm_set_cr0(struct ost_vcpu *vcpu, u64 cr0)
 {
 	struct ost_svm_vcpu *svm = to_svm(vcpu);
-	struct ost_vmcb_save *save = &svm->vmcb->save;
-	u64 old = save->cr0;
 
 	svm->cr0 = cr0;
-	save->cr0 = cr0 & ~(u64)CR0_CACHE;
+	svm->vmcb->save.cr0 = cr0 & ~(u64)CR0_CACHE;
 	set_reg(vcpu, OST_REG_CR0, cr0);
 	ost_svm_update_cr_intercepts(svm);
-	if ((old ^ save->cr0) & CR0_TLB)
-		ost_svm_flush_tlb(vcpu);
 }
 
 void ost_svm_set_cr3(struct ost_vcpu *vcpu, u64 cr3)
 {
 	to_svm(vcpu)->vmcb->save.cr3 = cr3;
 	set_reg(vcpu, OST_REG_CR3, cr3);
-	/* The guest's own MOV CR3 does not exit; this one the CPU has not seen (15.16). */
-	ost_svm_flush_tlb(vcpu);
 }
 
 void ost_svm_set_cr4(struct ost_vcpu *vcpu, u64 cr4)
 {
 	struct ost_svm_vcpu *svm = to_svm(vcpu);
-	struct ost_vmcb_save *save = &svm->vmcb->save;
-	u64 old = save->cr4;
 
 	/*
-	 * A machine check with CR4.MCE clear shuts the CPU down, also while a guest runs: the host's
-	 * setting stays in force (15.8.5 intercepts #MC only if it is one).
+	 * A machine check with CR4.MCE clear shuts the CPU down (APM vol. 2, 9.3.1), also while a guest
+	 * runs: the host's setting stays in force.
 	 */
-	save->cr4 = cr4 | ost_svm_host_cr4_mce;
+	svm->vmcb->save.cr4 = cr4 | ost_svm_host_cr4_mce;
 	set_reg(vcpu, OST_REG_CR4, cr4);
 	ost_svm_update_cr_intercepts(svm);
-	if ((old ^ save->cr4) & CR4_TLB)
-		ost_svm_flush_tlb(vcpu);
 }
 
 void ost_svm_set_efer(struct ost_vcpu *vcpu, u64 efer)
 {
-	struct ost_vmcb_save *save = &to_svm(vcpu)->vmcb->save;
-	u64 old = save->efer;
-
 	/* VMRUN wants SVME set in the guest's EFER too (15.5.1); its reads of EFER exit. */
-	save->efer = efer | EFER_SVME;
+	to_svm(vcpu)->vmcb->save.efer = efer | EFER_SVME;
 	set_reg(vcpu, OST_REG_EFER, efer);
-	if ((old ^ save->efer) & EFER_TLB)
-		ost_svm_flush_tlb(vcpu);
 }
