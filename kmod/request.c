@@ -126,8 +126,6 @@ int ost_handle_requests(struct ost_vcpu *vcpu)
 	}
 	if (ost_request_take(vcpu, OST_REQ_APIC_TIMER) && vcpu->apic)
 		ost_lapic_timer_inject(vcpu);
-	if (ost_request_take(vcpu, OST_REQ_IOAPIC_EOI) && vcpu->apic)
-		ost_lapic_update_eoi(vcpu);
 	/* It woke the vCPU; there is nothing more to it once it is awake. */
 	ost_request_take(vcpu, OST_REQ_UNHALT);
 	return OST_RUN;
