@@ -48,12 +48,13 @@ extern DECLARE_BITMAP(ost_supported_features, OST_NR_FEATURES);
 #define ost_has(vcpu, f) test_bit(OST_F_##f, (vcpu)->cpuid.features)
 
 int ost_cpuid_setup(void);	/* at load: what this host supports */
-/* KVM_GET_SUPPORTED_CPUID / KVM_GET_EMULATED_CPUID: -E2BIG, -EFAULT, or 0 with nent updated. */
+/* KVM_GET_SUPPORTED_CPUID: -E2BIG, -EFAULT, or 0 with nent updated. */
 int ost_cpuid_get_supported(struct kvm_cpuid2 __user *user);
-int ost_cpuid_get_emulated(struct kvm_cpuid2 __user *user);
 /* KVM_SET_CPUID2, KVM_GET_CPUID2. [vcpu] */
 int ost_cpuid_set(struct ost_vcpu *vcpu, struct kvm_cpuid2 __user *user);
 int ost_cpuid_get(struct ost_vcpu *vcpu, struct kvm_cpuid2 __user *user);
+/* A new vCPU has no CPUID, so none of the optional features; destroy frees what it was given. */
+void ost_cpuid_create(struct ost_vcpu *vcpu);
 void ost_cpuid_destroy(struct ost_vcpu *vcpu);
 /*
  * The instruction: leaf in *eax, subleaf in *ecx; fills all four. Leaves beyond the maximum answer as

@@ -188,18 +188,16 @@ int ost_set_xcr(struct ost_vcpu *vcpu, u32 index, u64 xcr)
  * (SDM vol. 3B, 17.2.3). DR7: bit 10 reads as 1, the others that are reserved as 0 (17.2.4).
  */
 #define DR6_WRITABLE 0xe00full
-#define DR6_ONES 0xffff0ff0ull
 #define DR7_WRITABLE 0xffff23ffull
-#define DR7_ONES 0x400ull
 
 u64 ost_dr6_fixed(u64 dr6)
 {
-	return (dr6 & DR6_WRITABLE) | DR6_ONES;
+	return (dr6 & DR6_WRITABLE) | OST_DR6_FIXED_1;
 }
 
 u64 ost_dr7_fixed(u64 dr7)
 {
-	return (dr7 & DR7_WRITABLE) | DR7_ONES;
+	return (dr7 & DR7_WRITABLE) | OST_DR7_FIXED_1;
 }
 
 int ost_set_dr(struct ost_vcpu *vcpu, int dr, u64 val)

@@ -50,6 +50,7 @@ static u32 image_size __ro_after_init;
 /* Place in the standard layout, CPUID leaf 0xd. */
 static struct {
 	u32 offset, size;
+	bool aligned;	/* to 64 bytes in the compacted layout */
 } components[LAST_COMPONENT + 1] __ro_after_init;
 
 /* What a CPU holds that was initialised; for images that XRSTOR refuses. */
@@ -65,6 +66,21 @@ u32 ost_fpu_size_of(u64 mask)
 	for (i = XFEATURE_YMM; i <= LAST_COMPONENT; i++) {
 		if (mask & BIT_ULL(i))
 			size = max(size, components[i].offset + components[i].size);
+	}
+	return size;
+}
+
+u32 ost_fpu_compact_size_of(u64 mask)
+{
+	u32 size = FXSAVE_SIZE + XSAVE_HDR_SIZE;
+	int i;
+
+	for (i = XFEATURE_YMM; i <= LAST_COMPONENT; i++) {
+		if (!(mask & BIT_ULL(i)))
+			continue;
+		if (components[i].aligned)
+			size = ALIGN(size, 64);
+		size += components[i].size;
 	}
 	return size;
 }
@@ -108,6 +124,7 @@ static void __init find_components(void)
 		cpuid_count(0xd, i, &eax, &ebx, &ecx, &edx);
 		components[i].offset = ebx;
 		components[i].size = eax;
+		components[i].aligned = ecx & BIT(1);
 	}
 	have_xsaveopt = boot_cpu_has(X86_FEATURE_XSAVEOPT);
 	if (boot_cpu_has(X86_FEATURE_XSAVES))

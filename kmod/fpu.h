@@ -33,6 +33,8 @@ extern u32 ost_fpu_mxcsr_mask;
 
 /* Bytes of a standard XSAVE image with these components (XCR0 bits), header included. */
 u32 ost_fpu_size_of(u64 components);
+/* The same for the compacted layout of XSAVEC and XSAVES. */
+u32 ost_fpu_compact_size_of(u64 components);
 /* KVM_CAP_XSAVE2: bytes of KVM_GET_XSAVE2 and KVM_SET_XSAVE, at least sizeof(struct kvm_xsave). */
 u32 ost_fpu_xsave2_size(void);
 /* The XCR0 a guest may load by the rules of the components among themselves (SDM vol. 1, 13.3). */
