@@ -33,23 +33,23 @@ struct ost_clock {
 struct ost_vm_clock {
 	raw_spinlock_t lock;
 	struct ost_vm *vm;
-	struct list_head link;	/* in the list of all, guarded by a mutex of clock.c */
+	struct list_head link;	/* in the list of all, guarded by a lock of clock.c */
 	s64 offset_ns;		/* guest's kvmclock = host's boottime-like raw clock + this */
 	u64 master_tsc;		/* host TSC … */
 	u64 master_ns;		/* … at this nanosecond of CLOCK_MONOTONIC_RAW, suspend time added */
 	bool master_valid;
 	bool tsc_matched;	/* all vCPUs have the same TSC offset and rate */
-	u64 last_tsc_write, last_tsc_ns, last_tsc_offset; /* TSC writes that are meant as synchronisation */
-	u32 last_tsc_khz;	/* 0: there was none yet */
+	u64 last_tsc_offset;	/* of the TSC write that others are taken to be synchronised with … */
+	u32 last_tsc_khz;	/* … at this rate; 0: there was none yet */
 	u64 wall_clock_msr;
 	u32 default_tsc_khz;	/* KVM_SET_TSC_KHZ on the VM or the host's */
 };
 
-int ost_clock_setup(void);	/* at load; registers the timekeeping and cpufreq hooks it needs */
+int ost_clock_setup(void);	/* at load; 0 */
 void ost_clock_teardown(void);
 void ost_clock_vm_init(struct ost_vm *vm);
 void ost_clock_vm_destroy(struct ost_vm *vm);
-/* Every host CPU's TSC may have restarted (resume from suspend). May sleep. */
+/* Every host CPU's TSC may have restarted (resume from suspend). Any context but NMI. */
 void ost_clock_host_resumed(void);
 void ost_clock_reset(struct ost_vcpu *vcpu, bool init_event);
 /* OST_REQ_CLOCK: rewrite the vCPU's page. Writes guest memory, so it may sleep. [vcpu] */
@@ -76,6 +76,8 @@ void ost_tsc_adjust_write(struct ost_vcpu *vcpu, u64 value, bool host);
  * vcpu->clock.tsc_khz.
  */
 int ost_tsc_set_khz(struct ost_vcpu *vcpu, u32 khz);
+/* KVM_SET_TSC_KHZ on the VM, for vCPUs created later: 0 means the host's. 0 or -EINVAL. */
+int ost_clock_set_default_khz(struct ost_vm *vm, u32 khz);
 /* kvmclock MSRs: 0 or nonzero for #GP. */
 int ost_clock_msr_write(struct ost_vcpu *vcpu, u32 index, u64 data);
 int ost_clock_msr_read(struct ost_vcpu *vcpu, u32 index, u64 *data);

@@ -34,17 +34,15 @@ static void load_here(struct ost_vcpu *vcpu)
 	WRITE_ONCE(vcpu->cpu, cpu);
 	static_call(ost_vcpu_load_hw)(vcpu, cpu);
 	vcpu->loaded = true;
-	if (last != cpu) {
-		/* Its kvmclock page may name another CPU's TSC. */
-		ost_request(vcpu, OST_REQ_CLOCK);
-		if (last >= 0)
-			vcpu->stats.migrations++;
-	}
+	ost_clock_vcpu_load(vcpu, last != cpu);
+	if (last != cpu && last >= 0)
+		vcpu->stats.migrations++;
 }
 
 static void put_here(struct ost_vcpu *vcpu)
 {
 	vcpu->loaded = false;
+	ost_clock_vcpu_put(vcpu);
 	static_call(ost_vcpu_put_hw)(vcpu);
 }
 
@@ -145,6 +143,7 @@ static struct ost_vcpu *vcpu_new(struct ost_vm *vm, u32 id)
 	if (!vcpu->run_page || !vcpu->pio_page)
 		goto err_pages;
 	vcpu->run = page_address(vcpu->run_page);
+	ost_cpuid_create(vcpu);
 	r = ost_fpu_create(vcpu);
 	if (r)
 		goto err_pages;

@@ -23,12 +23,13 @@ static void vm_free(struct ost_vm *vm)
 	u32 i;
 
 	ost_stats_remove_vm(vm);
-	/* irqfds and the page table's notifier reach vCPUs: they end before the vCPUs do. */
+	ost_clock_vm_destroy(vm);
+	/* What reaches vCPUs from outside ends before they do. */
 	ost_irqs_release_irqfds(vm);
 	ost_mmu_destroy(vm);
+	ost_irqs_destroy(vm);
 	for (i = 0; i < vm->nr_vcpus; i++)
 		ost_vcpu_destroy(vm->vcpus[i]);
-	ost_irqs_destroy(vm);
 	ost_ioeventfd_release(vm);
 	ost_bus_destroy(&vm->pio_bus);
 	ost_bus_destroy(&vm->mmio_bus);
@@ -335,6 +336,7 @@ err_hw:
 err_srcu:
 	cleanup_srcu_struct(&vm->srcu);
 err_free:
+	ost_clock_vm_destroy(vm);
 	kvfree(vm);
 	return ERR_PTR(r);
 }
