@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Groups of MSRs that msr.c's table sends to files of their own. As its rows: 0, or 1 for #GP. */
+#ifndef OST_MSR_TABLE_H
+#define OST_MSR_TABLE_H
+
+#include <linux/types.h>
+
+struct ost_vcpu;
+
+/* HWCR.McStatusWrEn: machine check banks may be written. */
+#define OST_HWCR_MC_STATUS_WR_EN BIT_ULL(18)
+
+/* mtrr.c: stored and validated; nested paging takes no memory type from them. */
+int ost_mtrr_read(struct ost_vcpu *vcpu, u32 index, u64 *data, bool host);
+int ost_mtrr_write(struct ost_vcpu *vcpu, u32 index, u64 data, bool host);
+void ost_mtrr_reset(struct ost_vcpu *vcpu);
+
+/* mce.c: banks in which nothing ever happens but what the VMM puts there. */
+int ost_mce_read(struct ost_vcpu *vcpu, u32 index, u64 *data, bool host);
+int ost_mce_write(struct ost_vcpu *vcpu, u32 index, u64 data, bool host);
+void ost_mce_create(struct ost_vcpu *vcpu);
+void ost_mce_reset(struct ost_vcpu *vcpu);
+
+#endif
