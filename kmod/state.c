@@ -1,0 +1,301 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * A vCPU's state as the VMM reads and writes it (state.h). What is set is checked for what the CPU
+ * could never be in, so that the backends meet combinations only that an entry accepts or refuses
+ * cleanly.
+ */
+#include <linux/bitmap.h>
+#include <linux/string.h>
+#include <asm/apicdef.h>
+#include "backend.h"
+#include "fpu.h"
+#include "irqchip/irqchip.h"
+#include "mmu/mmu.h"
+#include "state.h"
+#include "vcpu.h"
+#include "vm.h"
+
+/* Bits of RFLAGS that exist. */
+#define RFLAGS_BITS                                                                                \
+	(X86_EFLAGS_CF | X86_EFLAGS_PF | X86_EFLAGS_AF | X86_EFLAGS_ZF | X86_EFLAGS_SF |           \
+	 X86_EFLAGS_TF | X86_EFLAGS_IF | X86_EFLAGS_DF | X86_EFLAGS_OF | X86_EFLAGS_IOPL |         \
+	 X86_EFLAGS_NT | X86_EFLAGS_RF | X86_EFLAGS_VM | X86_EFLAGS_AC | X86_EFLAGS_VIF |          \
+	 X86_EFLAGS_VIP | X86_EFLAGS_ID)
+
+/* Bits of IA32_APIC_BASE that are always 0. */
+#define APIC_BASE_RESERVED (GENMASK_ULL(63, 52) | GENMASK_ULL(7, 0) | BIT_ULL(9))
+
+int ost_get_regs(struct ost_vcpu *vcpu, struct kvm_regs *out)
+{
+	out->rax = ost_reg(vcpu, OST_REG_RAX);
+	out->rbx = ost_reg(vcpu, OST_REG_RBX);
+	out->rcx = ost_reg(vcpu, OST_REG_RCX);
+	out->rdx = ost_reg(vcpu, OST_REG_RDX);
+	out->rsi = ost_reg(vcpu, OST_REG_RSI);
+	out->rdi = ost_reg(vcpu, OST_REG_RDI);
+	out->rsp = ost_reg(vcpu, OST_REG_RSP);
+	out->rbp = ost_reg(vcpu, OST_REG_RBP);
+	out->r8 = ost_reg(vcpu, OST_REG_R8);
+	out->r9 = ost_reg(vcpu, OST_REG_R9);
+	out->r10 = ost_reg(vcpu, OST_REG_R10);
+	out->r11 = ost_reg(vcpu, OST_REG_R11);
+	out->r12 = ost_reg(vcpu, OST_REG_R12);
+	out->r13 = ost_reg(vcpu, OST_REG_R13);
+	out->r14 = ost_reg(vcpu, OST_REG_R14);
+	out->r15 = ost_reg(vcpu, OST_REG_R15);
+	out->rip = ost_rip(vcpu);
+	out->rflags = ost_rflags(vcpu);
+	return 0;
+}
+
+int ost_set_regs(struct ost_vcpu *vcpu, const struct kvm_regs *in)
+{
+	ost_reg_set(vcpu, OST_REG_RAX, in->rax);
+	ost_reg_set(vcpu, OST_REG_RBX, in->rbx);
+	ost_reg_set(vcpu, OST_REG_RCX, in->rcx);
+	ost_reg_set(vcpu, OST_REG_RDX, in->rdx);
+	ost_reg_set(vcpu, OST_REG_RSI, in->rsi);
+	ost_reg_set(vcpu, OST_REG_RDI, in->rdi);
+	ost_reg_set(vcpu, OST_REG_RSP, in->rsp);
+	ost_reg_set(vcpu, OST_REG_RBP, in->rbp);
+	ost_reg_set(vcpu, OST_REG_R8, in->r8);
+	ost_reg_set(vcpu, OST_REG_R9, in->r9);
+	ost_reg_set(vcpu, OST_REG_R10, in->r10);
+	ost_reg_set(vcpu, OST_REG_R11, in->r11);
+	ost_reg_set(vcpu, OST_REG_R12, in->r12);
+	ost_reg_set(vcpu, OST_REG_R13, in->r13);
+	ost_reg_set(vcpu, OST_REG_R14, in->r14);
+	ost_reg_set(vcpu, OST_REG_R15, in->r15);
+	ost_reg_set(vcpu, OST_REG_RIP, in->rip);
+	ost_reg_set(vcpu, OST_REG_RFLAGS, (in->rflags & RFLAGS_BITS) | X86_EFLAGS_FIXED);
+	vcpu->event.exception.pending = false;
+	ost_request(vcpu, OST_REQ_EVENT);
+	return 0;
+}
+
+/* --- special registers --- */
+
+int ost_get_sregs(struct ost_vcpu *vcpu, struct kvm_sregs *out)
+{
+	memset(out, 0, sizeof(*out));
+	ost_backend->get_segment(vcpu, OST_SEG_CS, &out->cs);
+	ost_backend->get_segment(vcpu, OST_SEG_DS, &out->ds);
+	ost_backend->get_segment(vcpu, OST_SEG_ES, &out->es);
+	ost_backend->get_segment(vcpu, OST_SEG_FS, &out->fs);
+	ost_backend->get_segment(vcpu, OST_SEG_GS, &out->gs);
+	ost_backend->get_segment(vcpu, OST_SEG_SS, &out->ss);
+	ost_backend->get_segment(vcpu, OST_SEG_TR, &out->tr);
+	ost_backend->get_segment(vcpu, OST_SEG_LDTR, &out->ldt);
+	ost_backend->get_dt(vcpu, false, &out->gdt);
+	ost_backend->get_dt(vcpu, true, &out->idt);
+	out->cr0 = ost_cr0(vcpu);
+	out->cr2 = vcpu->cr2;
+	out->cr3 = ost_cr3(vcpu);
+	out->cr4 = ost_cr4(vcpu);
+	out->cr8 = ost_get_cr8(vcpu);
+	out->efer = ost_efer(vcpu);
+	out->apic_base = vcpu->apic_base;
+	/* An interrupt whose delivery has begun is in no LAPIC any more. */
+	if (vcpu->event.interrupt.injected && !vcpu->event.interrupt.soft)
+		__set_bit(vcpu->event.interrupt.vector, (unsigned long *)out->interrupt_bitmap);
+	return 0;
+}
+
+static bool sregs_valid(struct ost_vcpu *vcpu, const struct kvm_sregs *in)
+{
+	if ((in->cr0 >> 32) || (in->cr8 & ~0xfull))
+		return false;
+	if ((in->cr0 & X86_CR0_PG) && !(in->cr0 & X86_CR0_PE))
+		return false;
+	if ((in->cr0 & X86_CR0_NW) && !(in->cr0 & X86_CR0_CD))
+		return false;
+	if (in->cr4 & vcpu->cpuid.cr4_reserved)
+		return false;
+	/* Not by the guest's CPUID: it may come later, or not at all. */
+	if (in->efer & ~ost_efer_supported)
+		return false;
+	if ((in->efer & EFER_LME) && (in->cr0 & X86_CR0_PG)) {
+		/* Long mode: PAE, LMA, and a CR3 that its MOV would take. */
+		if (!(in->cr4 & X86_CR4_PAE) || !(in->efer & EFER_LMA))
+			return false;
+		if (in->cr3 & (vcpu->cpuid.gpa_reserved | GENMASK_ULL(63, 52)))
+			return false;
+	} else if ((in->efer & EFER_LMA) || in->cs.l) {
+		return false;
+	}
+	return true;
+}
+
+/* The base register goes first: the LAPIC refuses what it can't be switched to. */
+static int set_apic_base(struct ost_vcpu *vcpu, u64 base)
+{
+	if (base == vcpu->apic_base)
+		return 0;
+	if (vcpu->apic)
+		return ost_apic_base_write(vcpu, base, true) ? -EINVAL : 0;
+	if ((base & (APIC_BASE_RESERVED | vcpu->cpuid.gpa_reserved)) ||
+	    (base & (X2APIC_ENABLE | MSR_IA32_APICBASE_ENABLE)) == X2APIC_ENABLE)
+		return -EINVAL;
+	vcpu->apic_base = base;
+	return 0;
+}
+
+static void set_interrupt(struct ost_vcpu *vcpu, const struct kvm_sregs *in)
+{
+	unsigned long bitmap[BITS_TO_LONGS(KVM_NR_INTERRUPTS)];
+	unsigned long vector;
+
+	memcpy(bitmap, in->interrupt_bitmap, sizeof(bitmap));
+	vector = find_first_bit(bitmap, KVM_NR_INTERRUPTS);
+	if (vector >= KVM_NR_INTERRUPTS)
+		return;
+	vcpu->event.interrupt.injected = true;
+	vcpu->event.interrupt.soft = false;
+	vcpu->event.interrupt.vector = vector;
+}
+
+int ost_set_sregs(struct ost_vcpu *vcpu, const struct kvm_sregs *in)
+{
+	if (!sregs_valid(vcpu, in) || set_apic_base(vcpu, in->apic_base))
+		return -EINVAL;
+
+	ost_backend->set_dt(vcpu, true, &in->idt);
+	ost_backend->set_dt(vcpu, false, &in->gdt);
+	vcpu->cr2 = in->cr2;
+	ost_backend->set_efer(vcpu, in->efer);
+	ost_backend->set_cr0(vcpu, in->cr0 | X86_CR0_ET);
+	ost_backend->set_cr4(vcpu, in->cr4);
+	ost_backend->set_cr3(vcpu, in->cr3);
+	ost_set_cr8(vcpu, in->cr8);
+	ost_backend->set_segment(vcpu, OST_SEG_CS, &in->cs);
+	ost_backend->set_segment(vcpu, OST_SEG_DS, &in->ds);
+	ost_backend->set_segment(vcpu, OST_SEG_ES, &in->es);
+	ost_backend->set_segment(vcpu, OST_SEG_FS, &in->fs);
+	ost_backend->set_segment(vcpu, OST_SEG_GS, &in->gs);
+	ost_backend->set_segment(vcpu, OST_SEG_SS, &in->ss);
+	ost_backend->set_segment(vcpu, OST_SEG_TR, &in->tr);
+	ost_backend->set_segment(vcpu, OST_SEG_LDTR, &in->ldt);
+	set_interrupt(vcpu, in);
+	ost_cpuid_refresh(vcpu);
+	ost_backend->flush_tlb(vcpu);
+	ost_request(vcpu, OST_REQ_EVENT);
+	return 0;
+}
+
+/* --- XCRs --- */
+
+int ost_get_xcrs(struct ost_vcpu *vcpu, struct kvm_xcrs *out)
+{
+	if (!ost_supported(XSAVE))
+		return -EINVAL;
+	memset(out, 0, sizeof(*out));
+	out->nr_xcrs = 1;
+	out->xcrs[0].xcr = 0;
+	out->xcrs[0].value = vcpu->fpu.xcr0;
+	return 0;
+}
+
+int ost_set_xcrs(struct ost_vcpu *vcpu, const struct kvm_xcrs *in)
+{
+	u32 i;
+
+	if (!ost_supported(XSAVE) || in->nr_xcrs > KVM_MAX_XCRS || in->flags)
+		return -EINVAL;
+	for (i = 0; i < in->nr_xcrs; i++) {
+		u64 xcr0 = in->xcrs[i].value;
+
+		/* There is no other yet. */
+		if (in->xcrs[i].xcr != 0)
+			continue;
+		if ((xcr0 & ~vcpu->cpuid.xcr0_allowed) || !ost_fpu_xcr0_valid(xcr0))
+			return -EINVAL;
+		ost_fpu_set_xcr0(vcpu, xcr0);
+		ost_cpuid_refresh(vcpu);
+		break;
+	}
+	return 0;
+}
+
+/* --- MP state --- */
+
+int ost_get_mp_state(struct ost_vcpu *vcpu, struct kvm_mp_state *out)
+{
+	out->mp_state = READ_ONCE(vcpu->mp_state);
+	/* INIT and SIPI that wait are part of the state. */
+	if (vcpu->apic && ost_lapic_accept_init_sipi(vcpu) >= 0)
+		out->mp_state = READ_ONCE(vcpu->mp_state);
+	return 0;
+}
+
+int ost_set_mp_state(struct ost_vcpu *vcpu, const struct kvm_mp_state *in)
+{
+	u32 state = in->mp_state;
+
+	switch (state) {
+	case KVM_MP_STATE_RUNNABLE:
+		break;
+	case KVM_MP_STATE_UNINITIALIZED:
+	case KVM_MP_STATE_INIT_RECEIVED:
+	case KVM_MP_STATE_HALTED:
+	case KVM_MP_STATE_SIPI_RECEIVED:
+		if (!vcpu->apic)
+			return -EINVAL;
+		break;
+	default:
+		return -EINVAL;
+	}
+	if (state == KVM_MP_STATE_SIPI_RECEIVED) {
+		/* The vector came with KVM_SET_VCPU_EVENTS. */
+		WRITE_ONCE(vcpu->mp_state, KVM_MP_STATE_INIT_RECEIVED);
+		set_bit(OST_SIPI_PENDING, &vcpu->pending_init_sipi);
+	} else {
+		WRITE_ONCE(vcpu->mp_state, state);
+	}
+	ost_request(vcpu, OST_REQ_EVENT);
+	return 0;
+}
+
+/* --- debug registers --- */
+
+int ost_get_debugregs(struct ost_vcpu *vcpu, struct kvm_debugregs *out)
+{
+	memset(out, 0, sizeof(*out));
+	memcpy(out->db, vcpu->dr, sizeof(out->db));
+	out->dr6 = vcpu->dr6;
+	out->dr7 = vcpu->dr7;
+	return 0;
+}
+
+int ost_set_debugregs(struct ost_vcpu *vcpu, const struct kvm_debugregs *in)
+{
+	if (in->flags || (in->dr6 >> 32) || (in->dr7 >> 32) ||
+	    memchr_inv(in->reserved, 0, sizeof(in->reserved)))
+		return -EINVAL;
+	memcpy(vcpu->dr, in->db, sizeof(vcpu->dr));
+	vcpu->dr6 = ost_dr6_fixed(in->dr6);
+	vcpu->dr7 = ost_dr7_fixed(in->dr7);
+	ost_backend->update_debug(vcpu);
+	return 0;
+}
+
+/* --- translation --- */
+
+int ost_translate(struct ost_vcpu *vcpu, struct kvm_translation *tr)
+{
+	struct ost_walk_fault fault;
+	u64 gva = tr->linear_address;
+	gpa_t gpa, unused;
+
+	memset(tr, 0, sizeof(*tr));
+	tr->linear_address = gva;
+	tr->physical_address = ~0ull;
+	if (ost_gva_to_gpa(vcpu, gva, OST_ACCESS_NO_AD, &gpa, &fault))
+		return 0;
+	tr->physical_address = gpa;
+	tr->valid = 1;
+	tr->writeable = !ost_gva_to_gpa(vcpu, gva, OST_ACCESS_NO_AD | OST_ACCESS_WRITE, &unused,
+					&fault);
+	tr->usermode = !ost_gva_to_gpa(vcpu, gva, OST_ACCESS_NO_AD | OST_ACCESS_USER, &unused,
+				       &fault);
+	return 0;
+}
