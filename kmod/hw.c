@@ -12,6 +12,7 @@
 #include <linux/cpuhotplug.h>
 #include <linux/mutex.h>
 #include <linux/panic_notifier.h>
+#include <linux/preempt.h>
 #include <linux/reboot.h>
 #include <linux/smp.h>
 #include "backend.h"
@@ -66,6 +67,8 @@ int ost_hw_get(void)
 	int failed = 0;
 
 	mutex_lock(&hw_lock);
+	if (!users)
+		preempt_notifier_inc();
 	/* A CPU that comes online between the two would otherwise miss being enabled. */
 	cpus_read_lock();
 	if (READ_ONCE(ost_hw_dead)) {
@@ -78,6 +81,8 @@ int ost_hw_get(void)
 		}
 	}
 	cpus_read_unlock();
+	if (!users)
+		preempt_notifier_dec();
 	mutex_unlock(&hw_lock);
 	if (failed == -EBUSY)
 		pr_err_ratelimited("%s is in use by another hypervisor: end its guests or unload it (kvm_amd, kvm_intel, vboxdrv), then try again\n",
@@ -92,6 +97,8 @@ void ost_hw_put(void)
 	if (--users == 0)
 		on_each_cpu(disable_ipi, NULL, 1);
 	cpus_read_unlock();
+	if (!users)
+		preempt_notifier_dec();
 	mutex_unlock(&hw_lock);
 }
 
