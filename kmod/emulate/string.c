@@ -59,15 +59,22 @@ static void count_down(struct ost_emul *e, struct string *s, unsigned int elemen
 	ost_emul_log_reset(e);
 }
 
+/*
+ * A fault in the middle of comparisons gives the flags back as they were before the instruction (SDM vol. 2B, REP);
+ * counter and addresses stay where it happened.
+ */
 static int repeat(struct ost_emul *e, int (*iteration)(struct ost_emul *e, struct string *s),
 		  bool compares)
 {
 	struct string s = begin(e);
+	u64 rflags = e->rflags;
 	unsigned int i;
 	int ret;
 
 	for (i = 0; s.left && i < OST_EMUL_REP_BATCH; i++) {
 		ret = iteration(e, &s);
+		if (ret == OST_EMUL_FAULT)
+			e->rflags = rflags;
 		if (ret != OST_EMUL_OK)
 			return ret;
 		count_down(e, &s, 1);

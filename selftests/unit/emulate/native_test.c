@@ -1,0 +1,944 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Executed instructions against the real CPU: random forms of each instruction with random operands run in
+ * this process and in the emulator; registers, flags, memory and exceptions have to agree. Only what
+ * the manuals leave undefined is not compared.
+ */
+#include <stdlib.h>
+
+#include "emulate/internal.h"
+#include "native.h"
+#include "tap.h"
+
+#define ROUNDS 400
+#define MAX_COMPLAINTS 4
+
+/* Which flags an instruction leaves undefined. */
+enum undefined {
+	U_NONE,
+	U_LOGIC,  /* AF */
+	U_SHIFT,  /* AF; OF unless by one; CF when all is shifted out */
+	U_DSHIFT, /* AF; OF unless by one */
+	U_ROTATE, /* OF unless by one */
+	U_BIT,	  /* all but CF and ZF */
+	U_SCAN,	  /* all but ZF */
+	U_COUNT,  /* all but CF and ZF */
+	U_MUL,	  /* all but CF and OF */
+	U_DIV,	  /* all */
+	U_ANDN,	  /* AF, PF */
+};
+
+#define T_MEM	   BIT(0)  /* memory operands only */
+#define T_PLAIN	   BIT(1)  /* no ModRM */
+#define T_LOCK	   BIT(2)  /* LOCK is allowed */
+#define T_BITREG   BIT(3)  /* ModRM.reg is a bit offset */
+#define T_CMPXCHG  BIT(4)  /* compares with RAX */
+#define T_DIV	   BIT(5)
+#define T_MOFFS	   BIT(6)
+#define T_STRING   BIT(7)
+#define T_POPF	   BIT(8)
+#define T_FRAME	   BIT(9)  /* RBP is an address */
+#define T_XLAT	   BIT(10)
+#define T_VEX	   BIT(11) /* also with VEX */
+#define T_VEX_ONLY BIT(12)
+#define T_NO66	   BIT(13)
+#define T_TARGET   BIT(14) /* the operand is where to jump */
+#define T_IB	   BIT(16)
+#define T_IZ	   BIT(17)
+#define T_IW	   BIT(18)
+#define T_IV	   BIT(19)
+#define T_ENTER	   BIT(20)
+#define T_JB	   BIT(21)
+#define T_STACK	   BIT(22) /* RSP is used, and has to be one */
+
+struct template {
+	const char *name;
+	u8 map; /* 1: none, 2: 0F, 3: 0F38 */
+	u8 opcode;
+	u8 pp;	/* 0, 0x66, 0xf3, 0xf2 */
+	s8 reg; /* ModRM.reg, or -1 for any */
+	enum undefined undefined;
+	u32 flags;
+	const char *cpu; /* feature that /proc/cpuinfo names, or NULL */
+};
+
+#define ALU(name, base, fl)                                                                        \
+	{ name " Eb,Gb", 1, (base) + 0, 0, -1, U_NONE, fl, NULL },                                 \
+	{ name " Ev,Gv", 1, (base) + 1, 0, -1, U_NONE, fl, NULL },                                 \
+	{ name " Gb,Eb", 1, (base) + 2, 0, -1, U_NONE, 0, NULL },                                  \
+	{ name " Gv,Ev", 1, (base) + 3, 0, -1, U_NONE, 0, NULL },                                  \
+	{ name " AL,Ib", 1, (base) + 4, 0, -1, U_NONE, T_PLAIN | T_IB, NULL },                     \
+	{ name " rAX,Iz", 1, (base) + 5, 0, -1, U_NONE, T_PLAIN | T_IZ, NULL },                    \
+	{ name " Eb,Ib", 1, 0x80, 0, (base) / 8, U_NONE, (fl) | T_IB, NULL },                      \
+	{ name " Ev,Iz", 1, 0x81, 0, (base) / 8, U_NONE, (fl) | T_IZ, NULL },                      \
+	{ name " Ev,Ibs", 1, 0x83, 0, (base) / 8, U_NONE, (fl) | T_IB, NULL }
+#define LOGIC(name, base)                                                                          \
+	{ name " Eb,Gb", 1, (base) + 0, 0, -1, U_LOGIC, T_LOCK, NULL },                            \
+	{ name " Ev,Gv", 1, (base) + 1, 0, -1, U_LOGIC, T_LOCK, NULL },                            \
+	{ name " Gb,Eb", 1, (base) + 2, 0, -1, U_LOGIC, 0, NULL },                                 \
+	{ name " Gv,Ev", 1, (base) + 3, 0, -1, U_LOGIC, 0, NULL },                                 \
+	{ name " Eb,Ib", 1, 0x80, 0, (base) / 8, U_LOGIC, T_LOCK | T_IB, NULL },                   \
+	{ name " Ev,Iz", 1, 0x81, 0, (base) / 8, U_LOGIC, T_LOCK | T_IZ, NULL },                   \
+	{ name " Ev,Ibs", 1, 0x83, 0, (base) / 8, U_LOGIC, T_LOCK | T_IB, NULL }
+#define SHIFT(name, reg, undef)                                                                    \
+	{ name " Eb,Ib", 1, 0xc0, 0, reg, undef, T_IB, NULL },                                     \
+	{ name " Ev,Ib", 1, 0xc1, 0, reg, undef, T_IB, NULL },                                     \
+	{ name " Eb,1", 1, 0xd0, 0, reg, undef, 0, NULL },                                         \
+	{ name " Ev,1", 1, 0xd1, 0, reg, undef, 0, NULL },                                         \
+	{ name " Eb,CL", 1, 0xd2, 0, reg, undef, 0, NULL },                                        \
+	{ name " Ev,CL", 1, 0xd3, 0, reg, undef, 0, NULL }
+#define BITS(name, opcode, reg, fl)                                                                \
+	{ name " Ev,Gv", 2, opcode, 0, -1, U_BIT, (fl) | T_BITREG, NULL },                         \
+	{ name " Ev,Ib", 2, 0xba, 0, reg, U_BIT, (fl) | T_IB, NULL }
+
+static const struct template integer[] = {
+	ALU("add", 0x00, T_LOCK),
+	LOGIC("or", 0x08),
+	ALU("adc", 0x10, T_LOCK),
+	ALU("sbb", 0x18, T_LOCK),
+	LOGIC("and", 0x20),
+	ALU("sub", 0x28, T_LOCK),
+	LOGIC("xor", 0x30),
+	ALU("cmp", 0x38, 0),
+	SHIFT("rol", 0, U_ROTATE),
+	SHIFT("ror", 1, U_ROTATE),
+	SHIFT("rcl", 2, U_ROTATE),
+	SHIFT("rcr", 3, U_ROTATE),
+	SHIFT("shl", 4, U_SHIFT),
+	SHIFT("shr", 5, U_SHIFT),
+	SHIFT("sal", 6, U_SHIFT),
+	SHIFT("sar", 7, U_SHIFT),
+	BITS("bt", 0xa3, 4, 0),
+	BITS("bts", 0xab, 5, T_LOCK),
+	BITS("btr", 0xb3, 6, T_LOCK),
+	BITS("btc", 0xbb, 7, T_LOCK),
+	{ "test Eb,Gb", 1, 0x84, 0, -1, U_LOGIC, 0, NULL },
+	{ "test Ev,Gv", 1, 0x85, 0, -1, U_LOGIC, 0, NULL },
+	{ "test AL,Ib", 1, 0xa8, 0, -1, U_LOGIC, T_PLAIN | T_IB, NULL },
+	{ "test rAX,Iz", 1, 0xa9, 0, -1, U_LOGIC, T_PLAIN | T_IZ, NULL },
+	{ "test Eb,Ib", 1, 0xf6, 0, 0, U_LOGIC, T_IB, NULL },
+	{ "test Ev,Iz", 1, 0xf7, 0, 0, U_LOGIC, T_IZ, NULL },
+	{ "not Eb", 1, 0xf6, 0, 2, U_NONE, T_LOCK, NULL },
+	{ "not Ev", 1, 0xf7, 0, 2, U_NONE, T_LOCK, NULL },
+	{ "neg Eb", 1, 0xf6, 0, 3, U_NONE, T_LOCK, NULL },
+	{ "neg Ev", 1, 0xf7, 0, 3, U_NONE, T_LOCK, NULL },
+	{ "mul Eb", 1, 0xf6, 0, 4, U_MUL, 0, NULL },
+	{ "mul Ev", 1, 0xf7, 0, 4, U_MUL, 0, NULL },
+	{ "imul Eb", 1, 0xf6, 0, 5, U_MUL, 0, NULL },
+	{ "imul Ev", 1, 0xf7, 0, 5, U_MUL, 0, NULL },
+	{ "div Eb", 1, 0xf6, 0, 6, U_DIV, T_DIV, NULL },
+	{ "div Ev", 1, 0xf7, 0, 6, U_DIV, T_DIV, NULL },
+	{ "idiv Eb", 1, 0xf6, 0, 7, U_DIV, T_DIV, NULL },
+	{ "idiv Ev", 1, 0xf7, 0, 7, U_DIV, T_DIV, NULL },
+	{ "imul Gv,Ev", 2, 0xaf, 0, -1, U_MUL, 0, NULL },
+	{ "imul Gv,Ev,Iz", 1, 0x69, 0, -1, U_MUL, T_IZ, NULL },
+	{ "imul Gv,Ev,Ibs", 1, 0x6b, 0, -1, U_MUL, T_IB, NULL },
+	{ "inc Eb", 1, 0xfe, 0, 0, U_NONE, T_LOCK, NULL },
+	{ "inc Ev", 1, 0xff, 0, 0, U_NONE, T_LOCK, NULL },
+	{ "dec Eb", 1, 0xfe, 0, 1, U_NONE, T_LOCK, NULL },
+	{ "dec Ev", 1, 0xff, 0, 1, U_NONE, T_LOCK, NULL },
+	{ "shld Ev,Gv,Ib", 2, 0xa4, 0, -1, U_DSHIFT, T_IB, NULL },
+	{ "shld Ev,Gv,CL", 2, 0xa5, 0, -1, U_DSHIFT, 0, NULL },
+	{ "shrd Ev,Gv,Ib", 2, 0xac, 0, -1, U_DSHIFT, T_IB, NULL },
+	{ "shrd Ev,Gv,CL", 2, 0xad, 0, -1, U_DSHIFT, 0, NULL },
+	{ "xadd Eb,Gb", 2, 0xc0, 0, -1, U_NONE, T_LOCK, NULL },
+	{ "xadd Ev,Gv", 2, 0xc1, 0, -1, U_NONE, T_LOCK, NULL },
+	{ "cmpxchg Eb,Gb", 2, 0xb0, 0, -1, U_NONE, T_LOCK | T_CMPXCHG, NULL },
+	{ "cmpxchg Ev,Gv", 2, 0xb1, 0, -1, U_NONE, T_LOCK | T_CMPXCHG, NULL },
+	{ "cmpxchg8b/16b", 2, 0xc7, 0, 1, U_NONE, T_LOCK | T_CMPXCHG | T_MEM | T_NO66, NULL },
+	{ "bsf", 2, 0xbc, 0, -1, U_SCAN, 0, NULL },
+	{ "bsr", 2, 0xbd, 0, -1, U_SCAN, 0, NULL },
+	{ "tzcnt", 2, 0xbc, 0xf3, -1, U_COUNT, 0, "bmi" },
+	{ "lzcnt", 2, 0xbd, 0xf3, -1, U_COUNT, 0, "lzcnt" },
+	{ "popcnt", 2, 0xb8, 0xf3, -1, U_NONE, 0, "popcnt" },
+	{ "crc32 Gy,Eb", 3, 0xf0, 0xf2, -1, U_NONE, 0, "sse4.2" },
+	{ "crc32 Gy,Ev", 3, 0xf1, 0xf2, -1, U_NONE, 0, "sse4.2" },
+	{ "andn", 3, 0xf2, 0, -1, U_ANDN, T_VEX_ONLY, "bmi" },
+};
+
+static const struct template moves[] = {
+	{ "mov Eb,Gb", 1, 0x88, 0, -1, U_NONE, 0, NULL },
+	{ "mov Ev,Gv", 1, 0x89, 0, -1, U_NONE, 0, NULL },
+	{ "mov Gb,Eb", 1, 0x8a, 0, -1, U_NONE, 0, NULL },
+	{ "mov Gv,Ev", 1, 0x8b, 0, -1, U_NONE, 0, NULL },
+	{ "mov Ev,ES", 1, 0x8c, 0, 0, U_NONE, 0, NULL },
+	{ "mov Ev,CS", 1, 0x8c, 0, 1, U_NONE, 0, NULL },
+	{ "mov Ev,SS", 1, 0x8c, 0, 2, U_NONE, 0, NULL },
+	{ "mov Ev,6", 1, 0x8c, 0, 6, U_NONE, 0, NULL },
+	{ "lea", 1, 0x8d, 0, -1, U_NONE, 0, NULL },
+	{ "mov Eb,Ib", 1, 0xc6, 0, 0, U_NONE, T_IB, NULL },
+	{ "mov Ev,Iz", 1, 0xc7, 0, 0, U_NONE, T_IZ, NULL },
+	{ "mov AL,Ib", 1, 0xb0, 0, -1, U_NONE, T_PLAIN | T_IB, NULL },
+	{ "mov BH,Ib", 1, 0xb7, 0, -1, U_NONE, T_PLAIN | T_IB, NULL },
+	{ "mov Zv,Iv", 1, 0xba, 0, -1, U_NONE, T_PLAIN | T_IV, NULL },
+	{ "mov AL,Ob", 1, 0xa0, 0, -1, U_NONE, T_PLAIN | T_MOFFS, NULL },
+	{ "mov rAX,Ov", 1, 0xa1, 0, -1, U_NONE, T_PLAIN | T_MOFFS, NULL },
+	{ "mov Ob,AL", 1, 0xa2, 0, -1, U_NONE, T_PLAIN | T_MOFFS, NULL },
+	{ "mov Ov,rAX", 1, 0xa3, 0, -1, U_NONE, T_PLAIN | T_MOFFS, NULL },
+	{ "movsxd", 1, 0x63, 0, -1, U_NONE, 0, NULL },
+	{ "movzx Gv,Eb", 2, 0xb6, 0, -1, U_NONE, 0, NULL },
+	{ "movzx Gv,Ew", 2, 0xb7, 0, -1, U_NONE, 0, NULL },
+	{ "movsx Gv,Eb", 2, 0xbe, 0, -1, U_NONE, 0, NULL },
+	{ "movsx Gv,Ew", 2, 0xbf, 0, -1, U_NONE, 0, NULL },
+	{ "movnti", 2, 0xc3, 0, -1, U_NONE, T_MEM | T_NO66, NULL },
+	{ "movbe load", 3, 0xf0, 0, -1, U_NONE, T_MEM, "movbe" },
+	{ "movbe store", 3, 0xf1, 0, -1, U_NONE, T_MEM, "movbe" },
+	{ "xchg Eb,Gb", 1, 0x86, 0, -1, U_NONE, T_LOCK, NULL },
+	{ "xchg Ev,Gv", 1, 0x87, 0, -1, U_NONE, T_LOCK, NULL },
+	{ "nop/xchg", 1, 0x90, 0, -1, U_NONE, T_PLAIN, NULL },
+	{ "xchg Zv,rAX", 1, 0x93, 0, -1, U_NONE, T_PLAIN, NULL },
+	{ "bswap", 2, 0xca, 0, -1, U_NONE, T_PLAIN | T_NO66, NULL },
+	{ "nop Ev", 2, 0x1f, 0, 0, U_NONE, 0, NULL },
+	{ "xlat", 1, 0xd7, 0, -1, U_NONE, T_PLAIN | T_XLAT, NULL },
+	{ "cbw", 1, 0x98, 0, -1, U_NONE, T_PLAIN, NULL },
+	{ "cwd", 1, 0x99, 0, -1, U_NONE, T_PLAIN, NULL },
+	{ "sahf", 1, 0x9e, 0, -1, U_NONE, T_PLAIN, NULL },
+	{ "lahf", 1, 0x9f, 0, -1, U_NONE, T_PLAIN, NULL },
+	{ "cmc", 1, 0xf5, 0, -1, U_NONE, T_PLAIN, NULL },
+	{ "clc", 1, 0xf8, 0, -1, U_NONE, T_PLAIN, NULL },
+	{ "stc", 1, 0xf9, 0, -1, U_NONE, T_PLAIN, NULL },
+	{ "cld", 1, 0xfc, 0, -1, U_NONE, T_PLAIN, NULL },
+	{ "std", 1, 0xfd, 0, -1, U_NONE, T_PLAIN, NULL },
+};
+
+/* 66 changes 64-bit branches in a way of each vendor's; no code uses it. */
+static const struct template stack[] = {
+	{ "push Ev", 1, 0xff, 0, 6, U_NONE, T_STACK, NULL },
+	{ "push Zv", 1, 0x53, 0, -1, U_NONE, T_STACK | T_PLAIN, NULL },
+	{ "push rSP", 1, 0x54, 0, -1, U_NONE, T_STACK | T_PLAIN, NULL },
+	{ "push Iz", 1, 0x68, 0, -1, U_NONE, T_STACK | T_PLAIN | T_IZ, NULL },
+	{ "push Ibs", 1, 0x6a, 0, -1, U_NONE, T_STACK | T_PLAIN | T_IB, NULL },
+	{ "pop Ev", 1, 0x8f, 0, 0, U_NONE, T_STACK, NULL },
+	{ "pop Zv", 1, 0x5b, 0, -1, U_NONE, T_STACK | T_PLAIN, NULL },
+	{ "pop rSP", 1, 0x5c, 0, -1, U_NONE, T_STACK | T_PLAIN, NULL },
+	{ "pushf", 1, 0x9c, 0, -1, U_NONE, T_STACK | T_PLAIN, NULL },
+	{ "popf", 1, 0x9d, 0, -1, U_NONE, T_STACK | T_PLAIN | T_POPF, NULL },
+	{ "enter", 1, 0xc8, 0, -1, U_NONE, T_STACK | T_PLAIN | T_ENTER | T_NO66, NULL },
+	{ "leave", 1, 0xc9, 0, -1, U_NONE, T_STACK | T_PLAIN | T_FRAME | T_NO66, NULL },
+	{ "push FS", 2, 0xa0, 0, -1, U_NONE, T_STACK | T_PLAIN, NULL },
+	{ "call Ev", 1, 0xff, 0, 2, U_NONE, T_STACK | T_TARGET | T_NO66, NULL },
+	{ "jmp Ev", 1, 0xff, 0, 4, U_NONE, T_STACK | T_TARGET | T_NO66, NULL },
+	{ "call Jz", 1, 0xe8, 0, -1, U_NONE, T_STACK | T_PLAIN | T_NO66 | T_IZ | T_TARGET, NULL },
+	{ "jmp Jz", 1, 0xe9, 0, -1, U_NONE, T_STACK | T_PLAIN | T_NO66 | T_IZ | T_TARGET, NULL },
+	{ "loopne", 1, 0xe0, 0, -1, U_NONE, T_STACK | T_PLAIN | T_NO66 | T_JB, NULL },
+	{ "loope", 1, 0xe1, 0, -1, U_NONE, T_STACK | T_PLAIN | T_NO66 | T_JB, NULL },
+	{ "loop", 1, 0xe2, 0, -1, U_NONE, T_STACK | T_PLAIN | T_NO66 | T_JB, NULL },
+	{ "jcxz", 1, 0xe3, 0, -1, U_NONE, T_STACK | T_PLAIN | T_NO66 | T_JB, NULL },
+};
+
+static const struct template strings[] = {
+	{ "movsb", 1, 0xa4, 0, -1, U_NONE, T_PLAIN | T_STRING, NULL },
+	{ "movs", 1, 0xa5, 0, -1, U_NONE, T_PLAIN | T_STRING, NULL },
+	{ "cmpsb", 1, 0xa6, 0, -1, U_NONE, T_PLAIN | T_STRING, NULL },
+	{ "cmps", 1, 0xa7, 0, -1, U_NONE, T_PLAIN | T_STRING, NULL },
+	{ "stosb", 1, 0xaa, 0, -1, U_NONE, T_PLAIN | T_STRING, NULL },
+	{ "stos", 1, 0xab, 0, -1, U_NONE, T_PLAIN | T_STRING, NULL },
+	{ "lodsb", 1, 0xac, 0, -1, U_NONE, T_PLAIN | T_STRING, NULL },
+	{ "lods", 1, 0xad, 0, -1, U_NONE, T_PLAIN | T_STRING, NULL },
+	{ "scasb", 1, 0xae, 0, -1, U_NONE, T_PLAIN | T_STRING, NULL },
+	{ "scas", 1, 0xaf, 0, -1, U_NONE, T_PLAIN | T_STRING, NULL },
+};
+
+#define VEC(name, map, opcode, pp, fl) { name, map, opcode, pp, -1, U_NONE, (fl) | T_NO66, NULL }
+
+static const struct template vectors[] = {
+	VEC("movups load", 2, 0x10, 0, T_VEX),
+	VEC("movupd load", 2, 0x10, 0x66, T_VEX),
+	VEC("movss load", 2, 0x10, 0xf3, T_VEX | T_MEM),
+	VEC("movsd load", 2, 0x10, 0xf2, T_VEX | T_MEM),
+	VEC("movups store", 2, 0x11, 0, T_VEX),
+	VEC("movupd store", 2, 0x11, 0x66, T_VEX),
+	VEC("movss store", 2, 0x11, 0xf3, T_VEX | T_MEM),
+	VEC("movsd store", 2, 0x11, 0xf2, T_VEX | T_MEM),
+	VEC("movlps load", 2, 0x12, 0, T_MEM),
+	VEC("movlpd load", 2, 0x12, 0x66, T_MEM),
+	VEC("movlps store", 2, 0x13, 0, T_MEM),
+	VEC("movhps load", 2, 0x16, 0, T_MEM),
+	VEC("movhps store", 2, 0x17, 0, T_MEM),
+	VEC("movhpd store", 2, 0x17, 0x66, T_MEM),
+	VEC("movaps load", 2, 0x28, 0, T_VEX),
+	VEC("movapd load", 2, 0x28, 0x66, T_VEX),
+	VEC("movaps store", 2, 0x29, 0, T_VEX),
+	VEC("movapd store", 2, 0x29, 0x66, T_VEX),
+	VEC("movntps", 2, 0x2b, 0, T_VEX | T_MEM),
+	VEC("movntpd", 2, 0x2b, 0x66, T_VEX | T_MEM),
+	VEC("movd load", 2, 0x6e, 0x66, T_VEX),
+	VEC("movd store", 2, 0x7e, 0x66, T_VEX),
+	VEC("movq load", 2, 0x7e, 0xf3, T_VEX),
+	VEC("movq store", 2, 0xd6, 0x66, T_VEX),
+	VEC("movdqa load", 2, 0x6f, 0x66, T_VEX),
+	VEC("movdqu load", 2, 0x6f, 0xf3, T_VEX),
+	VEC("movdqa store", 2, 0x7f, 0x66, T_VEX),
+	VEC("movdqu store", 2, 0x7f, 0xf3, T_VEX),
+	VEC("movntdq", 2, 0xe7, 0x66, T_VEX | T_MEM),
+	VEC("lddqu", 2, 0xf0, 0xf2, T_VEX | T_MEM),
+	VEC("movntdqa", 3, 0x2a, 0x66, T_VEX | T_MEM),
+};
+
+/* Conditions: 16 each of CMOVcc, SETcc and Jcc. */
+static struct template conditions[64];
+
+static void fill_conditions(void)
+{
+	unsigned int cc;
+
+	for (cc = 0; cc < 16; cc++) {
+		conditions[cc] = (struct template){ "cmovcc", 2, 0x40 + cc, 0, -1, U_NONE, 0, NULL };
+		conditions[16 + cc] =
+			(struct template){ "setcc", 2, 0x90 + cc, 0, -1, U_NONE, 0, NULL };
+		conditions[32 + cc] = (struct template){
+			"jcc Jb", 1, 0x70 + cc, 0, -1, U_NONE, T_PLAIN | T_NO66 | T_JB, NULL
+		};
+		conditions[48 + cc] = (struct template){ "jcc Jz", 2, 0x80 + cc, 0, -1, U_NONE,
+							 T_PLAIN | T_NO66 | T_IZ | T_TARGET, NULL };
+	}
+}
+
+/* The emulator's side: the same data page, and nothing else mapped. */
+static struct {
+	struct ost_emul e;
+	u8 mem[NATIVE_DATA_SIZE];
+	u8 vec[NATIVE_VECTORS][32];
+	u16 selectors[6];
+	unsigned int complaints;
+	unsigned long faults, runs;
+} t;
+
+static u64 random_state = 0x2545f4914f6cdd1dULL;
+
+static u64 next_random(void)
+{
+	random_state ^= random_state << 13;
+	random_state ^= random_state >> 7;
+	random_state ^= random_state << 17;
+	return random_state;
+}
+
+static bool one_in(unsigned int n)
+{
+	return (next_random() >> 20) % n == 0;
+}
+
+static u64 interesting(void)
+{
+	static const u64 values[] = { 0, 1, 2, 0x7f, 0x80, 0xff, 0x7fff, 0x8000, 0xffff, 0x7fffffff,
+				      0x80000000, 0xffffffff, ~0ULL, 1ULL << 63, ~0ULL >> 1 };
+
+	if (one_in(2))
+		return values[(next_random() >> 20) % ARRAY_SIZE(values)];
+	return one_in(2) ? next_random() : next_random() >> (next_random() >> 20) % 64;
+}
+
+static int access(u64 linear, unsigned int len, bool write)
+{
+	unsigned int i;
+
+	for (i = 0; i < len; i++)
+		if (linear + i - NATIVE_DATA >= NATIVE_DATA_SIZE)
+			return ost_emul_raise_pf(&t.e, linear + i, 4 | (write ? 2 : 0));
+	return OST_EMUL_OK;
+}
+
+static int op_read(struct ost_emul *e, u64 linear, void *buf, unsigned int len, u32 how)
+{
+	int ret = access(linear, len, how & OST_EMUL_ACCESS_RMW);
+
+	if (ret == OST_EMUL_OK)
+		memcpy(buf, t.mem + linear - NATIVE_DATA, len);
+	return ret;
+}
+
+static int op_write(struct ost_emul *e, u64 linear, const void *buf, unsigned int len, u32 how)
+{
+	int ret = access(linear, len, true);
+
+	if (ret == OST_EMUL_OK)
+		memcpy(t.mem + linear - NATIVE_DATA, buf, len);
+	return ret;
+}
+
+static int op_cmpxchg(struct ost_emul *e, u64 linear, const void *old, const void *new,
+		      unsigned int len, u32 how)
+{
+	int ret = access(linear, len, true);
+
+	if (ret == OST_EMUL_OK && memcmp(t.mem + linear - NATIVE_DATA, old, len))
+		ret = OST_EMUL_UNHANDLEABLE;
+	return ret == OST_EMUL_OK ? op_write(e, linear, new, len, how) : ret;
+}
+
+static void op_get_segment(struct ost_emul *e, enum ost_emul_seg seg, struct kvm_segment *var)
+{
+	*var = (struct kvm_segment){ .limit = ~0u, .present = 1, .s = 1, .type = 3, .dpl = 3 };
+	if (seg <= OST_GS)
+		var->selector = t.selectors[seg];
+	var->l = seg == OST_CS;
+}
+
+static int op_get_xcr(struct ost_emul *e, u32 nr, u64 *val)
+{
+	*val = 7;
+	return OST_EMUL_OK;
+}
+
+static int op_get_vec(struct ost_emul *e, unsigned int nr, void *buf, unsigned int len)
+{
+	memcpy(buf, t.vec[nr], len);
+	return OST_EMUL_OK;
+}
+
+static int op_set_vec(struct ost_emul *e, unsigned int nr, const void *buf, unsigned int len)
+{
+	memcpy(t.vec[nr], buf, len);
+	return OST_EMUL_OK;
+}
+
+static const struct ost_emul_ops ops = {
+	.read = op_read,
+	.write = op_write,
+	.cmpxchg = op_cmpxchg,
+	.get_segment = op_get_segment,
+	.get_xcr = op_get_xcr,
+	.get_vec = op_get_vec,
+	.set_vec = op_set_vec,
+};
+
+static void setup(void)
+{
+	native_init();
+	fill_conditions();
+	ost_emul_init(&t.e, &ops, NULL);
+	t.e.amd = __builtin_cpu_is("amd");
+	t.e.has_tzcnt = __builtin_cpu_supports("bmi");
+	t.e.has_lzcnt = __builtin_cpu_supports("lzcnt");
+	__asm__("mov %%es, %0" : "=rm"(t.selectors[OST_ES]));
+	__asm__("mov %%cs, %0" : "=rm"(t.selectors[OST_CS]));
+	__asm__("mov %%ss, %0" : "=rm"(t.selectors[OST_SS]));
+	__asm__("mov %%ds, %0" : "=rm"(t.selectors[OST_DS]));
+	__asm__("mov %%fs, %0" : "=rm"(t.selectors[OST_FS]));
+	__asm__("mov %%gs, %0" : "=rm"(t.selectors[OST_GS]));
+}
+
+static bool cpu_has(const char *feature)
+{
+	if (!feature)
+		return true;
+	if (!strcmp(feature, "bmi"))
+		return __builtin_cpu_supports("bmi");
+	if (!strcmp(feature, "lzcnt"))
+		return __builtin_cpu_supports("lzcnt");
+	if (!strcmp(feature, "popcnt"))
+		return __builtin_cpu_supports("popcnt");
+	if (!strcmp(feature, "sse4.2"))
+		return __builtin_cpu_supports("sse4.2");
+	/* CPUs with AVX2 have MOVBE; the compiler has no name for it */
+	return __builtin_cpu_supports("avx2");
+}
+
+/* An instruction being put together, with the registers that its operands need. */
+struct candidate {
+	const struct template *t;
+	u8 bytes[OST_EMUL_MAX_LEN + 8];
+	unsigned int len;
+	struct native_state in;
+	bool address32;
+	bool operand16;
+	bool impossible;      /* a register would have to be two things */
+	u16 address_regs;     /* bit per register that the address is made of */
+	unsigned int disp_at; /* of a RIP-relative displacement, or 0 */
+	u64 address;	      /* of the memory operand */
+};
+
+/* Mostly inside the data pages, also across their boundary, across both ends, and not canonical. */
+static u64 pick_address(const struct candidate *c)
+{
+	u64 r = next_random() >> 20;
+	u64 offset;
+
+	switch (r % 16) {
+	case 0:
+		return NATIVE_DATA + NATIVE_DATA_SIZE - r / 16 % 40;
+	case 1:
+		return NATIVE_DATA - r / 16 % 20;
+	case 2:
+	case 3:
+		return NATIVE_DATA + 0x1000 - r / 16 % 40;
+	case 4:
+		if (!c->address32 && !(c->t->flags & (T_BITREG | T_STRING)) && one_in(4))
+			return 0x8000000000000000ULL | r;
+		fallthrough;
+	default:
+		offset = 64 + r / 16 % (NATIVE_DATA_SIZE - 256);
+		return NATIVE_DATA + (one_in(2) ? offset & ~31ULL : offset);
+	}
+}
+
+static void put(struct candidate *c, u64 value, unsigned int bytes)
+{
+	memcpy(c->bytes + c->len, &value, bytes);
+	c->len += bytes;
+}
+
+/* VEX in three bytes; 'rex' has W, R, X, B as REX has them. */
+static void put_vex(struct candidate *c, u8 rex, bool wide)
+{
+	static const u8 pp_of[] = { 0, 1, 2, 3 };
+	unsigned int pp = c->t->pp == 0x66 ? 1 : c->t->pp == 0xf3 ? 2 : c->t->pp == 0xf2 ? 3 : 0;
+	u8 vvvv = c->t->flags & T_VEX_ONLY ? next_random() >> 20 & 15 : 15;
+
+	put(c, 0xc4, 1);
+	put(c, (~rex & 7) << 5 | (c->t->map - 1), 1);
+	put(c, (rex & 8) << 4 | vvvv << 3 | (wide ? 4 : 0) | pp_of[pp], 1);
+}
+
+static void put_prefixes_and_opcode(struct candidate *c, u8 rex, bool use_rex)
+{
+	const struct template *tmpl = c->t;
+	bool vex = tmpl->flags & T_VEX_ONLY ||
+		   (tmpl->flags & T_VEX && native_has_avx() && one_in(2));
+
+	c->address32 = one_in(8);
+	if (c->address32)
+		put(c, 0x67, 1);
+	if (vex) {
+		/* lengths of 256 bits for those that have them */
+		bool only_128 = tmpl->opcode == 0x6e || tmpl->opcode == 0x7e ||
+				tmpl->opcode == 0xd6 || tmpl->flags & T_VEX_ONLY;
+		bool avx2 = tmpl->map == 3;
+
+		put_vex(c, rex, !only_128 && (!avx2 || __builtin_cpu_supports("avx2")) &&
+					one_in(2));
+	} else {
+		c->operand16 = !(tmpl->flags & T_NO66) && one_in(4);
+		if (c->operand16)
+			put(c, 0x66, 1);
+		if (tmpl->flags & T_LOCK ? one_in(3) : one_in(64))
+			put(c, 0xf0, 1);
+		if (tmpl->flags & T_STRING && !one_in(3))
+			put(c, one_in(2) ? 0xf3 : 0xf2, 1);
+		if (tmpl->pp)
+			put(c, tmpl->pp, 1);
+		if (use_rex)
+			put(c, rex, 1);
+		if (tmpl->map != OST_MAP_1B)
+			put(c, 0x0f, 1);
+		if (tmpl->map == OST_MAP_0F38)
+			put(c, 0x38, 1);
+	}
+	put(c, tmpl->opcode, 1);
+}
+
+/* A register gets the value that makes the address; above the 32 bits that count it holds anything. */
+static void set_base(struct candidate *c, unsigned int reg, u64 value)
+{
+	c->in.gpr[reg] = c->address32 ? (u32)value | (next_random() << 32) : value;
+	c->address_regs |= BIT(reg);
+}
+
+static void put_modrm(struct candidate *c, u8 rex)
+{
+	const struct template *tmpl = c->t;
+	unsigned int base = (next_random() >> 20 & 7) | (rex & 1) << 3;
+	unsigned int index = (next_random() >> 24 & 7) | (rex & 2) << 2;
+	unsigned int reg = tmpl->reg >= 0 ? tmpl->reg : next_random() >> 20 & 7;
+	unsigned int scale = next_random() >> 20 & 3, mod = next_random() >> 20 & 3;
+	u64 full_reg = reg | (rex & 4) << 1;
+	s64 disp = 0;
+
+	if (tmpl->flags & T_MEM && mod == 3)
+		mod = 1;
+	if (tmpl->flags & T_BITREG) {
+		/* the offset must not be part of the address, nor reach far */
+		while (base == full_reg || index == full_reg) {
+			reg = (reg + 1) & 7;
+			full_reg = reg | (rex & 4) << 1;
+		}
+		c->in.gpr[full_reg] = (s64)(next_random() >> 20 & 0x1fff) - 0x1000;
+	}
+	if (mod == 3) {
+		put(c, 0xc0 | reg << 3 | (base & 7), 1);
+		return;
+	}
+	c->address = pick_address(c);
+	if (mod == 1)
+		disp = (s8)(next_random() >> 20);
+	else if (mod == 2)
+		disp = (s32)(next_random() >> 20);
+
+	if (mod == 0 && (base & 7) == 5) {
+		/* RIP-relative */
+		put(c, reg << 3 | 5, 1);
+		c->disp_at = c->len;
+		put(c, 0, 4);
+		return;
+	}
+	if ((base & 7) == 4 || one_in(3)) {
+		/* with ModRM.mod 0 this base is a displacement alone */
+		if (mod == 0 && (base & 7) == 5)
+			mod = 1;
+		put(c, mod << 6 | reg << 3 | 4, 1);
+		/* 4 is no index; with REX.X it is R12, which is one */
+		if (index == base || one_in(4))
+			index = OST_RSP | (rex & 2) << 2;
+		c->impossible = index == base && index != OST_RSP;
+		put(c, scale << 6 | (index & 7) << 3 | (base & 7), 1);
+		if (index == OST_RSP)
+			set_base(c, base, c->address - disp);
+		else
+			set_base(c, base, c->address - disp - (c->in.gpr[index] << scale));
+		if (index != OST_RSP)
+			c->address_regs |= BIT(index);
+	} else {
+		put(c, mod << 6 | reg << 3 | (base & 7), 1);
+		set_base(c, base, c->address - disp);
+	}
+	if (mod == 1)
+		put(c, disp, 1);
+	else if (mod == 2)
+		put(c, disp, 4);
+}
+
+/* The instruction's immediate; its size needs the prefixes that were put. */
+static void put_immediate(struct candidate *c, u8 rex)
+{
+	u32 flags = c->t->flags;
+	bool word = c->operand16 && !(rex & 8);
+
+	if (flags & T_IB)
+		put(c, interesting(), 1);
+	else if (flags & T_JB)
+		put(c, 0, 1);
+	else if (flags & T_IZ && flags & T_TARGET)
+		put(c, native_landing(next_random() >> 20 & 7) - (NATIVE_INSN + c->len + 4), 4);
+	else if (flags & T_IZ)
+		put(c, interesting(), word ? 2 : 4);
+	else if (flags & T_IW)
+		put(c, interesting(), 2);
+	else if (flags & T_IV)
+		put(c, interesting(), rex & 8 ? 8 : word ? 2 : 4);
+	else if (flags & T_MOFFS)
+		put(c, c->address32 ? (u32)c->address : c->address, c->address32 ? 4 : 8);
+	else if (flags & T_ENTER)
+		put(c, next_random() >> 20 & 0xff, 3);
+}
+
+/* Whether 16 bytes from there on are in the data pages. */
+static bool in_data(u64 address)
+{
+	return address >= NATIVE_DATA && address < NATIVE_DATA + NATIVE_DATA_SIZE - 16;
+}
+
+/* What of registers and memory makes an instruction worth running. */
+static void prepare_operands(struct candidate *c)
+{
+	struct native_state *in = &c->in;
+	u64 *where = NULL;
+
+	if (in_data(c->address))
+		where = (u64 *)(t.mem + c->address - NATIVE_DATA);
+	if (c->t->flags & (T_CMPXCHG | T_DIV) &&
+	    c->address_regs & (BIT(OST_RAX) | BIT(OST_RDX)))
+		return;
+	if (c->t->flags & T_CMPXCHG && where && one_in(2)) {
+		memcpy(&in->gpr[OST_RAX], where, 8);
+		memcpy(&in->gpr[OST_RDX], (u8 *)where + (c->t->opcode == 0xc7 ? 8 : 0), 8);
+	}
+	if (c->t->flags & T_DIV && one_in(2))
+		in->gpr[OST_RDX] = one_in(2) ? 0 : in->gpr[OST_RAX] >> 63 ? ~0ULL : 0;
+	if (c->t->flags & T_TARGET && where) {
+		u64 target = native_landing(next_random() >> 20 & 7);
+
+		memcpy(where, &target, 8);
+	}
+	if (c->t->flags & T_POPF) {
+		u64 flags = next_random() & (OST_FLAGS_ARITH | X86_EFLAGS_DF | X86_EFLAGS_ID);
+
+		in->gpr[OST_RSP] = NATIVE_DATA + 0x800;
+		memcpy(t.mem + 0x800, &flags, 8);
+	}
+}
+
+/* Returns false when the combination can't be run (a register would have to be two things). */
+static bool build(struct candidate *c, const struct template *tmpl)
+{
+	u8 rex = 0x40 | (next_random() >> 20 & 15);
+	bool use_rex = one_in(2) || tmpl->flags & T_VEX_ONLY;
+	unsigned int i;
+
+	memset(c, 0, sizeof(*c));
+	c->t = tmpl;
+	if (!use_rex)
+		rex = 0;
+	for (i = 0; i < 16; i++)
+		c->in.gpr[i] = interesting();
+	for (i = 0; i < sizeof(c->in.vec); i++)
+		((u8 *)c->in.vec)[i] = next_random() >> 20;
+	c->in.gpr[OST_RSP] = NATIVE_DATA + 0x1000 + (next_random() >> 20 & 0x1f8);
+	c->in.rflags = (next_random() & (OST_FLAGS_ARITH | X86_EFLAGS_DF)) | X86_EFLAGS_FIXED |
+		       X86_EFLAGS_IF;
+	if (!(tmpl->flags & (T_STRING | T_POPF)))
+		c->in.rflags &= ~X86_EFLAGS_DF;
+
+	put_prefixes_and_opcode(c, rex, use_rex);
+	if (tmpl->flags & T_PLAIN)
+		c->address = pick_address(c);
+	else
+		put_modrm(c, rex);
+	put_immediate(c, rex);
+	if (c->impossible)
+		return false;
+	if (c->disp_at) {
+		u32 disp = c->address - (NATIVE_INSN + c->len);
+
+		/* Not canonical is out of its reach. */
+		if (c->address >> 32)
+			return false;
+		memcpy(c->bytes + c->disp_at, &disp, 4);
+	}
+	if (tmpl->flags & T_XLAT)
+		set_base(c, OST_RBX, c->address - (c->in.gpr[OST_RAX] & 0xff));
+	if (tmpl->flags & T_FRAME)
+		c->in.gpr[OST_RBP] = c->address;
+	if (tmpl->flags & T_STRING) {
+		set_base(c, OST_RSI, pick_address(c));
+		set_base(c, OST_RDI, pick_address(c));
+		c->in.gpr[OST_RCX] = 1 + (next_random() >> 20) % 40;
+	}
+	prepare_operands(c);
+	/* A jump target in a register is one of the landing pads, too. */
+	if (tmpl->flags & T_TARGET && !(tmpl->flags & T_PLAIN) && !c->address) {
+		u8 modrm = c->bytes[c->len - 1];
+
+		c->in.gpr[(modrm & 7) | (rex & 1) << 3] = native_landing(modrm & 7);
+	}
+	/* What is pushed and popped, or jumped to, must not be this program's. */
+	if (tmpl->flags & T_STACK &&
+	    c->in.gpr[OST_RSP] - (NATIVE_DATA - 64) > NATIVE_DATA_SIZE + 128)
+		return false;
+	if (tmpl->flags & T_TARGET && c->address && !in_data(c->address))
+		return false;
+	return true;
+}
+
+static u64 undefined_flags(const struct template *tmpl)
+{
+	const struct ost_emul *e = &t.e;
+	unsigned int bits = 8 * e->op[0].bytes;
+	u64 count = e->op[tmpl->undefined == U_DSHIFT ? 2 : 1].value & (bits == 64 ? 63 : 31);
+	u64 undefined = 0;
+
+	switch (tmpl->undefined) {
+	case U_NONE:
+		break;
+	case U_LOGIC:
+		return X86_EFLAGS_AF;
+	case U_SHIFT:
+		/* SAR's CF is the sign however far it goes */
+		if (count > bits && tmpl->reg != 7)
+			undefined |= X86_EFLAGS_CF;
+		fallthrough;
+	case U_DSHIFT:
+		undefined |= X86_EFLAGS_AF;
+		fallthrough;
+	case U_ROTATE:
+		if (!count)
+			return 0;
+		return count == 1 ? undefined : undefined | X86_EFLAGS_OF;
+	case U_BIT:
+	case U_COUNT:
+		return OST_FLAGS_ARITH & ~(X86_EFLAGS_CF | X86_EFLAGS_ZF);
+	case U_SCAN:
+		return OST_FLAGS_ARITH & ~X86_EFLAGS_ZF;
+	case U_MUL:
+		return OST_FLAGS_ARITH & ~(X86_EFLAGS_CF | X86_EFLAGS_OF);
+	case U_DIV:
+		return OST_FLAGS_ARITH;
+	case U_ANDN:
+		return X86_EFLAGS_AF | X86_EFLAGS_PF;
+	}
+	return 0;
+}
+
+/* Runs it in the emulator, to its end. */
+static int emulate(const struct candidate *c, struct native_state *out)
+{
+	struct ost_emul *e = &t.e;
+	int ret;
+
+	ost_emul_begin(e, c->bytes, OST_EMUL_MAX_LEN);
+	memcpy(e->gpr, c->in.gpr, sizeof(e->gpr));
+	memcpy(t.vec, c->in.vec, sizeof(t.vec));
+	e->rip = NATIVE_INSN;
+	e->rflags = c->in.rflags;
+	e->cr0 = X86_CR0_PE | X86_CR0_PG | X86_CR0_WP | X86_CR0_AM;
+	e->cr4 = X86_CR4_OSFXSR | X86_CR4_OSXSAVE | X86_CR4_PAE;
+	e->efer = EFER_LMA | EFER_LME;
+	e->cpl = 3;
+
+	*out = c->in;
+	out->vector = -1;
+	ret = ost_emul_decode(e);
+	while (ret == OST_EMUL_OK) {
+		ret = ost_emul_execute(e);
+		if (ret == OST_EMUL_OK && e->completed)
+			break;
+	}
+	memcpy(out->gpr, e->gpr, sizeof(out->gpr));
+	memcpy(out->vec, t.vec, sizeof(out->vec));
+	out->rip = e->rip;
+	out->rflags = e->rflags;
+	if (ret == OST_EMUL_FAULT) {
+		out->vector = e->exception.vector;
+		out->error_code = e->exception.has_error_code ? e->exception.error_code : 0;
+		out->cr2 = e->exception.address;
+	}
+	return ret;
+}
+
+static void complain(const struct candidate *c, const char *what, u64 ours, u64 cpu)
+{
+	char hex[3 * OST_EMUL_MAX_LEN + 1] = "";
+	unsigned int i;
+
+	if (t.complaints++ >= MAX_COMPLAINTS) {
+		tap_fail(__FILE__, __LINE__, "%s: more", c->t->name);
+		return;
+	}
+	for (i = 0; i < c->len && i < OST_EMUL_MAX_LEN; i++)
+		sprintf(hex + 3 * i, "%02x ", c->bytes[i]);
+	tap_fail(__FILE__, __LINE__, "%s (%s): %s is %#llx, the CPU has %#llx", c->t->name, hex,
+		 what, ours, cpu);
+}
+
+static void compare(const struct candidate *c, const struct native_state *ours,
+		    const struct native_state *cpu)
+{
+	static const char *const names[] = { "rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi",
+					     "r8",  "r9",  "r10", "r11", "r12", "r13", "r14", "r15" };
+	u64 flags = OST_FLAGS_ARITH | X86_EFLAGS_DF | X86_EFLAGS_ID, mask = ~0ULL;
+	unsigned int i;
+
+	if (ours->vector != cpu->vector) {
+		complain(c, "vector", ours->vector, cpu->vector);
+		return;
+	}
+	if (cpu->vector == 14 && (ours->error_code & 7) != (cpu->error_code & 7))
+		complain(c, "error code", ours->error_code, cpu->error_code);
+	/* Which operand of CMPS is read first is nowhere told. */
+	if (cpu->vector == 14 && ours->cr2 != cpu->cr2 && (c->t->opcode & 0xfe) != 0xa6)
+		complain(c, "cr2", ours->cr2, cpu->cr2);
+	if (ours->rip != cpu->rip)
+		complain(c, "rip", ours->rip, cpu->rip);
+	/* Some CPUs clear the upper halves of 32-bit string registers before the first element faults. */
+	if (c->t->flags & T_STRING && c->address32 && cpu->vector >= 0)
+		mask = ~0u;
+	for (i = 0; i < 16; i++)
+		if ((ours->gpr[i] ^ cpu->gpr[i]) & mask)
+			complain(c, names[i], ours->gpr[i], cpu->gpr[i]);
+	flags &= ~undefined_flags(c->t);
+	if ((ours->rflags ^ cpu->rflags) & flags)
+		complain(c, "rflags", ours->rflags & flags, cpu->rflags & flags);
+	if (cpu->vector < 0 && native_has_avx() && memcmp(ours->vec, cpu->vec, sizeof(cpu->vec)))
+		complain(c, "vector registers", 0, 1);
+	for (i = 0; i < NATIVE_DATA_SIZE; i++)
+		if (t.mem[i] != ((u8 *)NATIVE_DATA)[i]) {
+			complain(c, "memory byte", t.mem[i], ((u8 *)NATIVE_DATA)[i]);
+			break;
+		}
+}
+
+/* Forms whose result the manuals leave open: not done by the emulator, and not compared. */
+static bool left_open(const struct candidate *c)
+{
+	return c->t->undefined == U_DSHIFT && t.e.op[0].bytes == 2 &&
+	       (t.e.op[2].value & 31) > 16;
+}
+
+static void run_template(const struct template *tmpl)
+{
+	struct native_state ours, cpu;
+	struct candidate c;
+	unsigned int round, i;
+	int ret;
+
+	t.complaints = 0;
+	if (!cpu_has(tmpl->cpu))
+		return;
+	for (round = 0; round < ROUNDS; round++) {
+		if (round % 16 == 0)
+			for (i = 0; i < NATIVE_DATA_SIZE; i += 8) {
+				u64 value = interesting();
+
+				memcpy(t.mem + i, &value, 8);
+			}
+		if (!build(&c, tmpl))
+			continue;
+		memcpy((void *)NATIVE_DATA, t.mem, NATIVE_DATA_SIZE);
+		ret = emulate(&c, &ours);
+		if (ret == OST_EMUL_UNHANDLEABLE && left_open(&c))
+			continue;
+		if (ret != OST_EMUL_OK && ret != OST_EMUL_FAULT) {
+			complain(&c, "result", ret, 0);
+			continue;
+		}
+		native_run(c.bytes, c.len, &c.in, &cpu);
+		compare(&c, &ours, &cpu);
+		t.runs++;
+		t.faults += cpu.vector >= 0;
+	}
+}
+
+static void run_templates(const struct template *templates, unsigned int count)
+{
+	unsigned int i;
+
+	t.runs = 0;
+	t.faults = 0;
+	for (i = 0; i < count; i++)
+		run_template(&templates[i]);
+	printf("# %lu runs, %lu of them faults\n", t.runs, t.faults);
+	CHECK(t.runs > count * ROUNDS / 2 && t.faults > count);
+}
+
+static void test_integer(void)
+{
+	run_templates(integer, ARRAY_SIZE(integer));
+}
+
+static void test_moves(void)
+{
+	run_templates(moves, ARRAY_SIZE(moves));
+}
+
+static void test_stack(void)
+{
+	run_templates(stack, ARRAY_SIZE(stack));
+}
+
+static void test_strings(void)
+{
+	run_templates(strings, ARRAY_SIZE(strings));
+}
+
+static void test_conditions(void)
+{
+	run_templates(conditions, ARRAY_SIZE(conditions));
+}
+
+static void test_vectors(void)
+{
+	run_templates(vectors, ARRAY_SIZE(vectors));
+}
+
+int main(int argc, char **argv)
+{
+	tap_init(argc, argv);
+	setup();
+	tap_run("native: integer instructions", test_integer);
+	tap_run("native: moves", test_moves);
+	tap_run("native: stack and branches", test_stack);
+	tap_run("native: conditions", test_conditions);
+	tap_run("native: strings", test_strings);
+	tap_run("native: vector moves", test_vectors);
+	return tap_done();
+}
