@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* NMIs: delivered in spite of IF, blocked until IRET, one held while blocked. */
+#include "guest.h"
+
+GUEST_NEEDS(.cpus = 2);
+
+static volatile int nmis, depth, deepest;
+static volatile bool nest, open_inside;
+static volatile bool ready, stop;
+
+static void handler(struct frame *frame)
+{
+	(void)frame;
+	nmis++;
+	depth++;
+	if (depth > deepest)
+		deepest = depth;
+	if (nest) {
+		nest = false;
+		/* Two more while blocked: one is kept, the other falls into it. */
+		lapic_ipi(0, ICR_NMI | ICR_ASSERT);
+		lapic_ipi(0, ICR_NMI | ICR_ASSERT);
+		delay_us(1000);
+		check_eq(1, nmis, "an NMI came through inside the handler");
+		if (open_inside) {
+			/* IRET opens, also when it only goes to the next line. */
+			asm volatile("mov %%rsp, %%rax\npushq %0\npushq %%rax\npushfq\npushq %1\n"
+				     "lea 1f(%%rip), %%rax\npushq %%rax\niretq\n1:"
+				     : : "i"(SEL_DATA), "i"(SEL_CODE64) : "rax", "memory");
+			check_eq(2, nmis, "IRET inside the handler did not open");
+		}
+	}
+	depth--;
+}
+
+static void other(void *arg)
+{
+	(void)arg;
+	cli();
+	ready = true;
+	while (!stop)
+		cpu_relax();
+}
+
+static volatile unsigned int nmi_cpu;
+
+static void handler_on_other(struct frame *frame)
+{
+	(void)frame;
+	nmi_cpu = cpu_id();
+	nmis++;
+}
+
+int main(void)
+{
+	set_handler(NMI, handler);
+	lapic_ipi(0, ICR_NMI | ICR_ASSERT);
+	check(wait_for(nmis == 1, 100), "no NMI with IF clear");
+
+	nmis = 0;
+	nest = true;
+	lapic_ipi(0, ICR_NMI | ICR_ASSERT);
+	check(wait_for(nmis == 2, 100), "%d NMIs instead of 2 (one held)", nmis);
+	delay_us(2000);
+	check_eq(2, nmis, "the second held one should have been merged");
+	check_eq(1, deepest, "nesting");
+
+	nmis = 0;
+	nest = true;
+	open_inside = true;
+	lapic_ipi(0, ICR_NMI | ICR_ASSERT);
+	check(wait_for(nmis == 2, 100), "%d NMIs", nmis);
+	check_eq(2, deepest, "nesting after IRET");
+
+	/* By the ioctl, into a spinning CPU and into a halted one. */
+	set_handler(NMI, handler_on_other);
+	nmis = 0;
+	host_call(HOST_NMI, 0, 5, 0, 0, 0);
+	check(wait_for(nmis == 1, 2000), "KVM_NMI while spinning");
+	host_call(HOST_NMI, 0, 20, 0, 0, 0);
+	asm volatile("cli\nhlt");
+	check_eq(2, nmis, "KVM_NMI ends HLT");
+
+	smp_start(1, other, NULL);
+	wait_for(ready, 1000);
+	lapic_ipi(1, ICR_NMI | ICR_ASSERT);
+	check(wait_for(nmis == 3, 1000), "NMI by IPI to another CPU");
+	check_eq(1, nmi_cpu, "on which CPU");
+	stop = true;
+	smp_wait(1);
+	return 0;
+}
