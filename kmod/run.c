@@ -101,7 +101,8 @@ static int run_once(struct ost_vcpu *vcpu)
 		if (r != OST_RUN)
 			return r;
 	}
-	ost_fpu_load(vcpu);
+	if (!vcpu->fpu.loaded)
+		ost_fpu_load(vcpu);
 	if (ost_request_take(vcpu, OST_REQ_EVENT)) {
 		r = ost_events_inject(vcpu);
 		if (r < 0)
