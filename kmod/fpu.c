@@ -219,6 +219,8 @@ void ost_fpu_load(struct ost_vcpu *vcpu)
 {
 	struct ost_fpu *fpu = &vcpu->fpu;
 
+	if (likely(fpu->loaded))
+		return;
 	kernel_fpu_begin_mask(0);
 	/*
 	 * These CPUs neither save nor restore the last instruction's pointers while no exception is

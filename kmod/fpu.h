@@ -46,7 +46,7 @@ void ost_fpu_destroy(struct ost_vcpu *vcpu);
 /* State after RESET; INIT leaves all of it alone (SDM vol. 3A, table 9-1). */
 void ost_fpu_reset(struct ost_vcpu *vcpu, bool init_event);
 
-/* Guest's state into the registers; disables preemption. Interrupts must be on. */
+/* Guest's state into the registers unless it is there; disables preemption. Interrupts must be on. */
 void ost_fpu_load(struct ost_vcpu *vcpu);
 /* Guest's state back into the image, the host's XCR0 back, preemption enabled. */
 void ost_fpu_unload(struct ost_vcpu *vcpu);

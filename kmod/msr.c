@@ -487,6 +487,7 @@ void __init ost_msr_setup(void)
 		WARN_ON(i && table[i].first <= table[i - 1].last);
 		present[i] = host_has(&table[i]);
 	}
+	ost_user_msr_setup();
 }
 
 static const struct row *find(u32 index)

@@ -21,4 +21,7 @@ int ost_mce_write(struct ost_vcpu *vcpu, u32 index, u64 data, bool host);
 void ost_mce_create(struct ost_vcpu *vcpu);
 void ost_mce_reset(struct ost_vcpu *vcpu);
 
+/* usermsr.c: at load, after ost_cpuid_setup(). */
+void ost_user_msr_setup(void);
+
 #endif

@@ -62,6 +62,7 @@ static bool enter_guest(struct ost_vcpu *vcpu)
 		return false;
 	}
 
+	ost_user_msrs_load(vcpu);
 	trace_ost_entry(vcpu);
 	guest_timing_enter_irqoff();
 	for (;;) {

@@ -10,12 +10,16 @@
 #include <asm/msr.h>
 #include <asm/segment.h>
 #include "compat.h"
+#include "cpuid.h"
 #include "msr.h"
+#include "msr_table.h"
+#include "vcpu.h"
 
 #define MAX_SLOTS 8
 
 static u32 slots[MAX_SLOTS] __ro_after_init;
 static int nr_slots __ro_after_init;
+static int tsc_aux_slot __ro_after_init = -1;
 
 /* Touched by its own CPU alone, with interrupts off. */
 struct user_msrs {
@@ -42,6 +46,12 @@ int __init ost_user_msr_register(u32 index)
 		return -ENOSPC;
 	slots[nr_slots] = index;
 	return nr_slots++;
+}
+
+void __init ost_user_msr_setup(void)
+{
+	if (ost_supported(RDTSCP) || ost_supported(RDPID))
+		tsc_aux_slot = ost_user_msr_register(MSR_TSC_AUX);
 }
 
 /*
@@ -103,6 +113,12 @@ void ost_user_msr_set(int slot, u64 value)
 		user_return_notifier_register(&m->notifier);
 		m->armed = true;
 	}
+}
+
+void ost_user_msrs_load(struct ost_vcpu *vcpu)
+{
+	if (tsc_aux_slot >= 0 && (ost_has(vcpu, RDTSCP) || ost_has(vcpu, RDPID)))
+		ost_user_msr_set(tsc_aux_slot, vcpu->tsc_aux);
 }
 
 void ost_user_msr_cpu_offline(void)
