@@ -8,3 +8,9 @@ mmu/table-libs := -lpthread
 
 fuzzers += mmu/fuzz_table
 mmu/fuzz_table-srcs := mmu/fuzz_table.c mmu/table_model.c $(kmod)/mmu/table.c
+
+tests += mmu/walk
+mmu/walk-srcs := mmu/walk_test.c mmu/walk_oracle.c $(kmod)/mmu/walk.c
+
+fuzzers += mmu/fuzz_walk
+mmu/fuzz_walk-srcs := mmu/fuzz_walk.c mmu/walk_oracle.c $(kmod)/mmu/walk.c
