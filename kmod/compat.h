@@ -86,6 +86,19 @@ static inline void ost_eventfd_signal(struct eventfd_ctx *ctx)
 #endif
 }
 
+/* hrtimer_init() and the assignment of the function became one in 6.13. */
+static inline void ost_hrtimer_setup(struct hrtimer *timer,
+				     enum hrtimer_restart (*function)(struct hrtimer *),
+				     clockid_t clock, enum hrtimer_mode mode)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 13, 0)
+	hrtimer_setup(timer, function, clock, mode);
+#else
+	hrtimer_init(timer, clock, mode);
+	timer->function = function;
+#endif
+}
+
 /* The 64-bit MSR accessors were renamed in 6.16. */
 #ifndef rdmsrq
 #define rdmsrq(msr, val) rdmsrl(msr, val)

@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The in-kernel interrupt controllers of a VM: LAPIC (lapic.c: pure model; lapic_glue.c), IOAPIC
- * (ioapic.c), PIC (pic.c), PIT (pit.c), GSI routing and MSI (routing.c), irqfd (irqfd.c).
+ * The in-kernel interrupt controllers of a VM: LAPIC, IOAPIC, PIC, PIT, GSI routing and MSI, irqfd.
  *
- * The models are plain C over plain structures with callbacks for time and delivery, so that the same files
- * run under unit tests in userspace. Locks (docs/locking.md): ioapic.lock, pic.lock, pit.lock are raw
- * spinlocks, taken with interrupts off, never held over a call into a LAPIC that would take one of them
- * again; LAPIC interrupt registers (IRR, TMR) are changed by atomic bit operations from any context, all
- * others only by the vCPU's own thread.
+ * The models (lapic*.c but lapic_glue.c, dest.c, ioapic.c, pic.c, pit.c) are plain C over plain
+ * structures with callbacks for time and delivery, so that the same files run under unit tests in
+ * userspace. The *_glue.c beside them bring locks, timers and buses.
+ *
+ * Locks: ost_ioapic.lock, ost_pic.lock and ost_pit.lock are raw spinlocks taken with interrupts
+ * off, none inside another. The IOAPIC's is held over deliveries to LAPICs, which take no lock but
+ * what waking a thread takes. Nothing is called under any of them that could come back: ends of
+ * interrupts are passed on, eventfds signalled and vCPUs kicked by the PIC after the lock is
+ * dropped. LAPIC: see lapic.h and the ordering argument in lapic.c.
  */
 #ifndef OST_IRQCHIP_H
 #define OST_IRQCHIP_H
@@ -17,6 +20,7 @@
 #include <linux/mutex.h>
 #include <linux/spinlock.h>
 #include "../ost.h"
+#include "message.h"
 
 struct ost_vm;
 struct ost_vcpu;
@@ -24,30 +28,38 @@ struct ost_pic;
 struct ost_ioapic;
 struct ost_pit;
 struct ost_routing;
+struct ost_apic_map;
 
 /* Part of the VM. */
 struct ost_irqs {
-	bool created;			/* KVM_CREATE_IRQCHIP was done [READ_ONCE, set last with release] */
+	bool created;			/* KVM_CREATE_IRQCHIP was done: set last, with release */
 	struct ost_pic *pic;
 	struct ost_ioapic *ioapic;
-	struct ost_pit *pit;		/* NULL until KVM_CREATE_PIT2 */
+	struct ost_pit *pit;		/* from KVM_CREATE_PIT2 on */
 	struct ost_routing __rcu *routing; /* readers: RCU; writers: vm->lock */
+	struct ost_apic_map __rcu *map;	/* readers: RCU; writers: map_lock */
+	struct mutex map_lock;
 	struct list_head irqfds;	/* guarded by irqfd_lock */
-	struct mutex irqfd_lock;
+	struct list_head resamplers;	/* those that want ends of interrupts; readers: RCU */
+	struct mutex irqfd_lock;	/* inside vm->lock, if both */
 	u32 boot_vcpu_id;
 };
 
 /* KVM_CREATE_IRQCHIP was done: LAPICs are in the kernel. Any context. */
 #define ost_irqchip_in_kernel(vm) smp_load_acquire(&(vm)->irqs.created)
 
-/* VM creation and end (any irqfds left are released). */
+/* VM creation and end. */
 void ost_irqs_init(struct ost_vm *vm);
-void ost_irqs_release_irqfds(struct ost_vm *vm);	/* VM fd closed; may sleep */
+/* The VM's fd was closed: no irqfd is left, or comes any more. May sleep; may be called again. */
+void ost_irqs_release_irqfds(struct ost_vm *vm);
+/*
+ * After irqfds were released and before the vCPUs go: nothing is sent to them any more. May sleep.
+ */
 void ost_irqs_destroy(struct ost_vm *vm);
 
 /* KVM_CREATE_IRQCHIP: 0, -EEXIST, -EINVAL (there are vCPUs), -ENOMEM. Caller holds vm->lock. */
 int ost_irqchip_create(struct ost_vm *vm);
-/* KVM_CREATE_PIT2: 0, -EEXIST, -ENXIO/-ENOENT as KVM (no irqchip), -EINVAL, -ENOMEM. Caller holds vm->lock. */
+/* KVM_CREATE_PIT2: 0, -EEXIST, -ENOENT (no irqchip), -EINVAL, -ENOMEM. Caller holds vm->lock. */
 int ost_pit_create(struct ost_vm *vm, const struct kvm_pit_config *config);
 
 /* KVM_GET/SET_IRQCHIP, KVM_GET/SET_PIT2, KVM_REINJECT_CONTROL: 0 or -EINVAL/-ENXIO. */
@@ -59,14 +71,20 @@ int ost_pit_reinject(struct ost_vm *vm, const struct kvm_reinject_control *contr
 
 /*
  * Drives GSI `gsi` from source `source` (0 is userspace's KVM_IRQ_LINE) through the routing table.
- * >0 delivered to that many, 0 coalesced, <0 masked or nobody; -EINVAL for a GSI beyond the table. Any context.
+ * >0 delivered to that many, 0 coalesced, <0 masked or nobody; -EINVAL for a GSI beyond the table.
+ * Any context.
  */
 int ost_set_gsi(struct ost_vm *vm, int source, u32 gsi, bool level);
 #define OST_IRQ_SOURCE_USER 0
 #define OST_IRQ_SOURCE_IRQFD 1
 #define OST_IRQ_SOURCE_PIT 2
-/* KVM_SET_GSI_ROUTING: entries copied from userspace already. 0, -EINVAL, -ENOMEM. Caller holds vm->lock. */
-int ost_set_gsi_routing(struct ost_vm *vm, const struct kvm_irq_routing_entry *entries, u32 nr, u32 flags);
+#define OST_IRQ_SOURCE_RESAMPLE 3
+/*
+ * KVM_SET_GSI_ROUTING: entries copied from userspace already. 0, -EINVAL, -ENOMEM. Caller holds
+ * vm->lock.
+ */
+int ost_set_gsi_routing(struct ost_vm *vm, const struct kvm_irq_routing_entry *entries, u32 nr,
+			u32 flags);
 #define OST_MAX_GSI_ROUTES 4096
 /* KVM_SIGNAL_MSI: >0 delivered, 0 blocked by the guest, -errno. Any context. */
 int ost_signal_msi(struct ost_vm *vm, const struct kvm_msi *msi);
@@ -77,7 +95,10 @@ void ost_irqfd_module_exit(void);
 
 /* --- LAPIC of a vCPU (vcpu->apic) --- */
 
-int ost_lapic_create(struct ost_vcpu *vcpu);	/* in ost_vcpu_create, when the irqchip is in the kernel */
+/* In ost_vcpu_create(), when the irqchip is in the kernel: 0 or -ENOMEM. */
+int ost_lapic_create(struct ost_vcpu *vcpu);
+/* The vCPU can be found from now on: makes it a destination. Caller holds vm->lock. */
+void ost_lapic_publish(struct ost_vcpu *vcpu);
 void ost_lapic_destroy(struct ost_vcpu *vcpu);
 void ost_lapic_reset(struct ost_vcpu *vcpu, bool init_event);
 
@@ -87,14 +108,18 @@ int ost_lapic_set(struct ost_vcpu *vcpu, const struct kvm_lapic_state *in);
 
 /* Is gpa in this vCPU's enabled xAPIC page? */
 bool ost_lapic_covers(struct ost_vcpu *vcpu, gpa_t gpa);
-/* Register access through the page (offset 0..0xfff) and x2APIC MSRs (0x800..0x8ff). [vcpu or atomic] */
+/*
+ * Register access through the page (offset 0..0xfff; 0 always) and x2APIC MSRs (0x800..0x8ff).
+ * [vcpu or atomic]; a change of what the LAPIC is addressed by leaves in [vcpu], so not with
+ * interrupts off but for ICR, EOI, TPR, SELF IPI.
+ */
 int ost_lapic_mmio_read(struct ost_vcpu *vcpu, u32 offset, u32 len, void *val);
 int ost_lapic_mmio_write(struct ost_vcpu *vcpu, u32 offset, u32 len, const void *val);
 int ost_x2apic_read(struct ost_vcpu *vcpu, u32 msr, u64 *data);	/* 0 or nonzero: #GP */
 int ost_x2apic_write(struct ost_vcpu *vcpu, u32 msr, u64 data);
 /* IA32_APIC_BASE: 0 or nonzero for #GP (invalid transition). [vcpu] */
 int ost_apic_base_write(struct ost_vcpu *vcpu, u64 data, bool host);
-/* IA32_TSC_DEADLINE. */
+/* IA32_TSC_DEADLINE. [vcpu, atomic or irqoff] */
 u64 ost_lapic_tsc_deadline(struct ost_vcpu *vcpu);
 void ost_lapic_set_tsc_deadline(struct ost_vcpu *vcpu, u64 data);
 
@@ -102,7 +127,10 @@ void ost_lapic_set_tsc_deadline(struct ost_vcpu *vcpu, u64 data);
 u64 ost_lapic_cr8(struct ost_vcpu *vcpu);
 void ost_lapic_set_cr8(struct ost_vcpu *vcpu, u64 cr8);
 
-/* Highest vector that LAPIC or PIC (through LVT0 / virtual wire) would deliver now, or -1. [vcpu or atomic] */
+/*
+ * Highest vector that LAPIC or PIC (through LVT0 / virtual wire) would deliver now, or -1. [vcpu or
+ * atomic]
+ */
 int ost_irq_peek(struct ost_vcpu *vcpu);
 /* The same, acknowledged: IRR to ISR (or the PIC's INTA cycle). -1 when gone. */
 int ost_irq_ack(struct ost_vcpu *vcpu);
@@ -115,18 +143,19 @@ void ost_lapic_timer_inject(struct ost_vcpu *vcpu);
 void ost_lapic_timer_rearm(struct ost_vcpu *vcpu);
 bool ost_lapic_timer_pending(struct ost_vcpu *vcpu);
 
-/* INIT and SIPI waiting (vcpu->pending_init_sipi): acts on them; called before entry and from the HLT loop. [vcpu] */
+/* Bits of vcpu->pending_init_sipi. */
+#define OST_INIT_PENDING 0
+#define OST_SIPI_PENDING 1
+/*
+ * INIT and SIPI waiting (vcpu->pending_init_sipi): acts on them; called before entry and from the
+ * HLT loop. [vcpu]
+ */
 int ost_lapic_accept_init_sipi(struct ost_vcpu *vcpu);
 
-/* An interrupt message as IPIs, MSIs and IOAPIC entries carry it. */
-struct ost_irq_message {
-	u32 dest;		/* destination field, full 32 bits in x2APIC form */
-	u8 vector;
-	u8 delivery;		/* APIC_DM_* >> 8: 0 fixed, 1 lowest, 2 SMI, 4 NMI, 5 INIT, 6 SIPI, 7 ExtINT */
-	u8 shorthand;		/* 0 none, 1 self, 2 all, 3 all but self */
-	bool logical, level, trig_level;
-};
-/* To all LAPICs it addresses: how many took it, 0 all coalesced, -1 nobody. Any context. */
+/*
+ * To all LAPICs it addresses; source is the sender of an IPI, NULL for IOAPIC and MSI. How many
+ * took it, 0 all coalesced, -1 nobody. Any context.
+ */
 int ost_irq_deliver(struct ost_vm *vm, struct ost_vcpu *source, const struct ost_irq_message *msg);
 
 #endif

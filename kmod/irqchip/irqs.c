@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * A VM's interrupt controllers as a whole: creation, end, and the state of the chips for the VMM.
+ */
+#include <linux/string.h>
+#include "chips.h"
+#include "../vm.h"
+
+void ost_irqs_init(struct ost_vm *vm)
+{
+	mutex_init(&vm->irqs.map_lock);
+	mutex_init(&vm->irqs.irqfd_lock);
+	INIT_LIST_HEAD(&vm->irqs.irqfds);
+	INIT_LIST_HEAD(&vm->irqs.resamplers);
+}
+
+void ost_irqs_destroy(struct ost_vm *vm)
+{
+	/* Sources first, then what they drive. */
+	ost_pit_destroy(vm);
+	ost_ioapic_destroy(vm);
+	ost_pic_destroy(vm);
+	ost_routing_destroy(vm);
+	ost_dest_map_destroy(vm);
+}
+
+int ost_irqchip_create(struct ost_vm *vm)
+{
+	int r;
+
+	lockdep_assert_held(&vm->lock);
+	if (ost_irqchip_in_kernel(vm))
+		return -EEXIST;
+	/* All vCPUs have a LAPIC or none has. */
+	if (vm->nr_creating)
+		return -EINVAL;
+	r = ost_pic_create(vm);
+	if (!r)
+		r = ost_ioapic_create(vm);
+	if (!r)
+		r = ost_routing_create(vm);
+	if (r)
+		return r;
+	/* Pairs with the acquire in ost_irqchip_in_kernel(): who sees it finds everything. */
+	smp_store_release(&vm->irqs.created, true);
+	return 0;
+}
+
+int ost_irqchip_get(struct ost_vm *vm, struct kvm_irqchip *chip)
+{
+	u32 id = chip->chip_id;
+
+	memset(&chip->chip, 0, sizeof(chip->chip));
+	switch (id) {
+	case KVM_IRQCHIP_PIC_MASTER:
+	case KVM_IRQCHIP_PIC_SLAVE:
+		ost_pic_get(vm, id, &chip->chip.pic);
+		return 0;
+	case KVM_IRQCHIP_IOAPIC:
+		ost_ioapic_get(vm, &chip->chip.ioapic);
+		return 0;
+	}
+	return -EINVAL;
+}
+
+int ost_irqchip_set(struct ost_vm *vm, const struct kvm_irqchip *chip)
+{
+	switch (chip->chip_id) {
+	case KVM_IRQCHIP_PIC_MASTER:
+	case KVM_IRQCHIP_PIC_SLAVE:
+		ost_pic_restore(vm, chip->chip_id, &chip->chip.pic);
+		return 0;
+	case KVM_IRQCHIP_IOAPIC:
+		return ost_ioapic_restore(vm, &chip->chip.ioapic);
+	}
+	return -EINVAL;
+}

@@ -1,0 +1,398 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The LAPIC model in its vCPU: timer, requests, IA32_APIC_BASE, INIT and SIPI. */
+#include <linux/hrtimer.h>
+#include <linux/slab.h>
+#include "chips.h"
+#include "../compat.h"
+#include "../trace.h"
+#include "../vcpu.h"
+#include "../vm.h"
+
+struct lapic_glue {
+	struct ost_lapic model;
+	struct ost_vcpu *vcpu;
+	struct hrtimer timer;
+	u64 interval_ns;	/* 0: the timer fires once */
+};
+
+static struct lapic_glue *glue_of(struct ost_lapic *apic)
+{
+	return container_of(apic, struct lapic_glue, model);
+}
+
+/* --- what the model asks for --- */
+
+static void on_event(struct ost_lapic *apic)
+{
+	struct ost_vcpu *vcpu = glue_of(apic)->vcpu;
+
+	ost_request(vcpu, OST_REQ_EVENT);
+	ost_vcpu_kick(vcpu);
+}
+
+static int on_special(struct ost_lapic *apic, enum ost_delivery delivery, u8 vector)
+{
+	struct ost_vcpu *vcpu = glue_of(apic)->vcpu;
+
+	switch (delivery) {
+	case OST_DELIVER_NMI:
+		ost_nmi(vcpu);
+		return 1;
+	case OST_DELIVER_INIT:
+		/* A SIPI from before it is void. */
+		clear_bit(OST_SIPI_PENDING, &vcpu->pending_init_sipi);
+		set_bit(OST_INIT_PENDING, &vcpu->pending_init_sipi);
+		break;
+	case OST_DELIVER_SIPI:
+		WRITE_ONCE(vcpu->pending_ipi_vector, vector);
+		/* Who sees the bit sees the vector. */
+		smp_wmb();
+		set_bit(OST_SIPI_PENDING, &vcpu->pending_init_sipi);
+		break;
+	default:
+		return -1;
+	}
+	/* The request makes a vCPU that is about to enter look again. */
+	on_event(apic);
+	return 1;
+}
+
+static void on_send(struct ost_lapic *apic, const struct ost_irq_message *msg)
+{
+	struct ost_vcpu *vcpu = glue_of(apic)->vcpu;
+
+	trace_ost_apic_ipi(vcpu, msg->dest, msg->vector, msg->delivery, msg->shorthand);
+	ost_irq_deliver(vcpu->vm, vcpu, msg);
+}
+
+static void on_eoi(struct ost_lapic *apic, u8 vector, bool level)
+{
+	ost_ioapic_eoi(glue_of(apic)->vcpu->vm, vector, level);
+}
+
+static u64 now_ns(struct ost_lapic *apic)
+{
+	return ktime_get_ns();
+}
+
+static u64 tsc_left_ns(struct ost_lapic *apic, u64 deadline)
+{
+	return ost_guest_tsc_to_ns(glue_of(apic)->vcpu, deadline);
+}
+
+static enum hrtimer_restart timer_fn(struct hrtimer *timer)
+{
+	struct lapic_glue *glue = container_of(timer, struct lapic_glue, timer);
+
+	ost_lapic_timer_fired(&glue->model);
+	ost_request(glue->vcpu, OST_REQ_APIC_TIMER);
+	ost_vcpu_kick(glue->vcpu);
+	if (!glue->interval_ns)
+		return HRTIMER_NORESTART;
+	/* Periods that were missed are: an interrupt that is pending can't become two. */
+	hrtimer_forward_now(timer, ns_to_ktime(glue->interval_ns));
+	return HRTIMER_RESTART;
+}
+
+static void timer_arm(struct ost_lapic *apic, u64 expires_ns, u64 interval_ns)
+{
+	struct lapic_glue *glue = glue_of(apic);
+
+	glue->interval_ns = interval_ns;
+	/*
+	 * On this CPU, where the vCPU most likely will be: its interrupt ends the guest's run by
+	 * itself.
+	 */
+	hrtimer_start(&glue->timer, ns_to_ktime(expires_ns), HRTIMER_MODE_ABS_PINNED_HARD);
+}
+
+static u64 timer_cancel(struct ost_lapic *apic)
+{
+	struct hrtimer *timer = &glue_of(apic)->timer;
+
+	/* Waits for the callback, which takes no lock that we could hold, and no time. */
+	return hrtimer_cancel(timer) ? ktime_to_ns(hrtimer_get_expires(timer)) : 0;
+}
+
+static const struct ost_lapic_ops ops = {
+	.event = on_event,
+	.special = on_special,
+	.send = on_send,
+	.eoi = on_eoi,
+	.now_ns = now_ns,
+	.tsc_left_ns = tsc_left_ns,
+	.timer_arm = timer_arm,
+	.timer_cancel = timer_cancel,
+};
+
+/* After anything that may have changed by what others address this LAPIC. */
+static void publish_changes(struct ost_vcpu *vcpu)
+{
+	if (likely(!vcpu->apic->dest_changed))
+		return;
+	vcpu->apic->dest_changed = false;
+	ost_vcpu_preemptible(vcpu);
+	ost_dest_map_update(vcpu->vm);
+}
+
+/* --- life --- */
+
+int ost_lapic_create(struct ost_vcpu *vcpu)
+{
+	struct lapic_glue *glue = kzalloc(sizeof(*glue), GFP_KERNEL_ACCOUNT);
+
+	if (!glue)
+		return -ENOMEM;
+	glue->model.regs = (u8 *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
+	if (!glue->model.regs) {
+		kfree(glue);
+		return -ENOMEM;
+	}
+	glue->model.ops = &ops;
+	glue->model.id = vcpu->id;
+	glue->model.bsp = vcpu->id == vcpu->vm->irqs.boot_vcpu_id;
+	glue->vcpu = vcpu;
+	ost_hrtimer_setup(&glue->timer, timer_fn, CLOCK_MONOTONIC, HRTIMER_MODE_ABS_PINNED_HARD);
+	vcpu->apic = &glue->model;
+	return 0;
+}
+
+void ost_lapic_publish(struct ost_vcpu *vcpu)
+{
+	vcpu->apic->dest_changed = false;
+	ost_dest_map_update(vcpu->vm);
+}
+
+void ost_lapic_destroy(struct ost_vcpu *vcpu)
+{
+	struct lapic_glue *glue = glue_of(vcpu->apic);
+
+	hrtimer_cancel(&glue->timer);
+	free_page((unsigned long)glue->model.regs);
+	kfree(glue);
+	vcpu->apic = NULL;
+}
+
+void ost_lapic_reset(struct ost_vcpu *vcpu, bool init_event)
+{
+	/* INIT leaves IA32_APIC_BASE alone (SDM 11.4.7.3). */
+	if (!init_event) {
+		vcpu->apic_base = APIC_DEFAULT_PHYS_BASE | MSR_IA32_APICBASE_ENABLE;
+		if (vcpu->apic->bsp)
+			vcpu->apic_base |= MSR_IA32_APICBASE_BSP;
+	}
+	ost_lapic_model_reset(vcpu->apic, init_event);
+	publish_changes(vcpu);
+	ost_cpuid_refresh(vcpu);
+}
+
+/* --- registers --- */
+
+/*
+ * The VMM may give a vCPU its CPUID at any time before it runs, so it is looked at when it counts.
+ */
+static struct ost_lapic *apic_for_write(struct ost_vcpu *vcpu)
+{
+	vcpu->apic->tsc_deadline_allowed = ost_has(vcpu, TSC_DEADLINE);
+	return vcpu->apic;
+}
+
+void ost_lapic_get(struct ost_vcpu *vcpu, struct kvm_lapic_state *out)
+{
+	ost_lapic_model_get(vcpu->apic, out);
+}
+
+int ost_lapic_set(struct ost_vcpu *vcpu, const struct kvm_lapic_state *in)
+{
+	ost_lapic_model_set(apic_for_write(vcpu), in);
+	publish_changes(vcpu);
+	return 0;
+}
+
+bool ost_lapic_covers(struct ost_vcpu *vcpu, gpa_t gpa)
+{
+	return vcpu->apic->mode == OST_APIC_XAPIC &&
+	       gpa >> PAGE_SHIFT == vcpu->apic_base >> PAGE_SHIFT;
+}
+
+int ost_lapic_mmio_read(struct ost_vcpu *vcpu, u32 offset, u32 len, void *val)
+{
+	ost_lapic_page_read(vcpu->apic, offset, len, val);
+	return 0;
+}
+
+int ost_lapic_mmio_write(struct ost_vcpu *vcpu, u32 offset, u32 len, const void *val)
+{
+	ost_lapic_page_write(apic_for_write(vcpu), offset, len, val);
+	publish_changes(vcpu);
+	return 0;
+}
+
+int ost_x2apic_read(struct ost_vcpu *vcpu, u32 msr, u64 *data)
+{
+	return vcpu->apic ? ost_lapic_msr_read(vcpu->apic, msr, data) : 1;
+}
+
+int ost_x2apic_write(struct ost_vcpu *vcpu, u32 msr, u64 data)
+{
+	/* Nothing of what others address it by can be written in x2APIC mode. */
+	return vcpu->apic ? ost_lapic_msr_write(apic_for_write(vcpu), msr, data) : 1;
+}
+
+/* --- IA32_APIC_BASE (SDM 11.4.4, 11.12.1) --- */
+
+static enum ost_apic_mode mode_of(u64 apic_base)
+{
+	if (!(apic_base & MSR_IA32_APICBASE_ENABLE))
+		return OST_APIC_DISABLED;
+	return apic_base & X2APIC_ENABLE ? OST_APIC_X2APIC : OST_APIC_XAPIC;
+}
+
+static bool apic_base_valid(struct ost_vcpu *vcpu, u64 data, bool host)
+{
+	u64 reserved = vcpu->cpuid.gpa_reserved | 0x2ff;
+	enum ost_apic_mode old = mode_of(vcpu->apic_base), new = mode_of(data);
+
+	if (!ost_has(vcpu, X2APIC))
+		reserved |= X2APIC_ENABLE;
+	if (data & reserved)
+		return false;
+	if (new == OST_APIC_DISABLED && data & X2APIC_ENABLE)
+		return false;
+	/* SDM figure 11-27: x2APIC mode is entered from xAPIC mode, and left by disabling only. */
+	if (!host && ((old == OST_APIC_X2APIC && new == OST_APIC_XAPIC) ||
+		      (old == OST_APIC_DISABLED && new == OST_APIC_X2APIC)))
+		return false;
+	return true;
+}
+
+int ost_apic_base_write(struct ost_vcpu *vcpu, u64 data, bool host)
+{
+	if (!apic_base_valid(vcpu, data, host))
+		return 1;
+	vcpu->apic_base = data;
+	if (vcpu->apic) {
+		ost_lapic_set_mode(vcpu->apic, mode_of(data));
+		publish_changes(vcpu);
+	}
+	ost_cpuid_refresh(vcpu);
+	return 0;
+}
+
+/* --- timer --- */
+
+u64 ost_lapic_tsc_deadline(struct ost_vcpu *vcpu)
+{
+	return vcpu->apic ? ost_lapic_timer_deadline(vcpu->apic) : 0;
+}
+
+void ost_lapic_set_tsc_deadline(struct ost_vcpu *vcpu, u64 data)
+{
+	if (vcpu->apic)
+		ost_lapic_timer_set_deadline(vcpu->apic, data);
+}
+
+void ost_lapic_timer_inject(struct ost_vcpu *vcpu)
+{
+	ost_lapic_timer_expire(vcpu->apic);
+}
+
+void ost_lapic_timer_rearm(struct ost_vcpu *vcpu)
+{
+	if (vcpu->apic)
+		ost_lapic_timer_rearm_model(vcpu->apic);
+}
+
+bool ost_lapic_timer_pending(struct ost_vcpu *vcpu)
+{
+	return READ_ONCE(vcpu->apic->timer.pending);
+}
+
+/* --- priorities and delivery to the CPU --- */
+
+u64 ost_lapic_cr8(struct ost_vcpu *vcpu)
+{
+	return ost_lapic_reg(vcpu->apic, APIC_TASKPRI) >> 4;
+}
+
+void ost_lapic_set_cr8(struct ost_vcpu *vcpu, u64 cr8)
+{
+	/* SDM 11.8.6: MOV to CR8 clears TPR's lower half. */
+	ost_lapic_set_tpr(vcpu->apic, cr8 << 4 & 0xf0);
+}
+
+static int pic_vector(struct ost_vcpu *vcpu, bool ack)
+{
+	if (!ost_lapic_takes_extint(vcpu->apic))
+		return -1;
+	return ack ? ost_pic_ack(vcpu->vm) : ost_pic_peek(vcpu->vm);
+}
+
+int ost_irq_peek(struct ost_vcpu *vcpu)
+{
+	/* ExtINT does not pass through the LAPIC's priorities (SDM 11.8). */
+	int vector = pic_vector(vcpu, false);
+
+	return vector >= 0 ? vector : ost_lapic_deliverable(vcpu->apic);
+}
+
+int ost_irq_ack(struct ost_vcpu *vcpu)
+{
+	int vector = pic_vector(vcpu, true);
+
+	return vector >= 0 ? vector : ost_lapic_take(vcpu->apic);
+}
+
+int ost_lapic_max_irr(struct ost_vcpu *vcpu)
+{
+	const struct ost_lapic *apic = vcpu->apic;
+	int irr = ost_lapic_find_irr(apic), isr = ost_lapic_find_isr(apic);
+
+	if (irr < 0 || !ost_lapic_sw_enabled(apic))
+		return -1;
+	/*
+	 * Where an interrupt in service holds it off, its EOI comes before a change of TPR could
+	 * matter.
+	 */
+	if (isr >= 0 && (irr & 0xf0) <= (isr & 0xf0))
+		return -1;
+	return (irr & 0xf0) <= (ost_lapic_reg(apic, APIC_TASKPRI) & 0xf0) ? irr : -1;
+}
+
+bool ost_lapic_enabled(struct ost_vcpu *vcpu)
+{
+	return vcpu->apic->mode != OST_APIC_DISABLED;
+}
+
+/* --- INIT and SIPI (SDM 9.4.3 "MP Initialization", 11.6.1) --- */
+
+static void start_at(struct ost_vcpu *vcpu, u8 vector)
+{
+	struct kvm_segment cs;
+
+	ost_backend->get_segment(vcpu, OST_SEG_CS, &cs);
+	cs.selector = vector << 8;
+	cs.base = vector << 12;
+	ost_backend->set_segment(vcpu, OST_SEG_CS, &cs);
+	ost_reg_set(vcpu, OST_REG_RIP, 0);
+}
+
+int ost_lapic_accept_init_sipi(struct ost_vcpu *vcpu)
+{
+	if (test_and_clear_bit(OST_INIT_PENDING, &vcpu->pending_init_sipi)) {
+		ost_vcpu_reset(vcpu, true);
+		/* The boot CPU goes on at the reset vector, the others wait for a SIPI. */
+		WRITE_ONCE(vcpu->mp_state, vcpu->apic_base & MSR_IA32_APICBASE_BSP ?
+			   KVM_MP_STATE_RUNNABLE : KVM_MP_STATE_INIT_RECEIVED);
+	}
+	if (test_and_clear_bit(OST_SIPI_PENDING, &vcpu->pending_init_sipi)) {
+		/* Pairs with the barrier in on_special(). */
+		smp_rmb();
+		/* Only the first one after INIT counts. */
+		if (vcpu->mp_state == KVM_MP_STATE_INIT_RECEIVED) {
+			start_at(vcpu, READ_ONCE(vcpu->pending_ipi_vector));
+			WRITE_ONCE(vcpu->mp_state, KVM_MP_STATE_RUNNABLE);
+		}
+	}
+	return 0;
+}
