@@ -285,6 +285,7 @@ static int setup(struct vm *vm, const char *path)
 	info = guest_memory(vm, BOOT_INFO_GPA, sizeof(*info));
 	info->cpus = vm->needs.cpus;
 	info->memory_bytes = (uint64_t)vm->needs.memory_mib << 20;
+	info->reference = !strcmp(device, "/dev/kvm") && !access("/sys/module/kvm", F_OK);
 	info->tsc_khz = ioctl(vm->vcpu[0].fd, KVM_GET_TSC_KHZ, 0);
 	return 0;
 }

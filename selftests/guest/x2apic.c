@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* x2APIC: the mode's MSRs, its logical ids, and the transitions between the modes. */
+#include "guest.h"
+
+GUEST_NEEDS(.cpus = 2);
+
+#define VECTOR		0x64
+#define MSR_APIC_BASE	0x1b
+#define EXTD		(1 << 10)
+#define EN		(1 << 11)
+
+static volatile int taken[2];
+static volatile bool ready, stop;
+
+static void handler(struct frame *frame)
+{
+	(void)frame;
+	taken[cpu_id()]++;
+	lapic_eoi();
+}
+
+static void other(void *arg)
+{
+	(void)arg;
+	lapic_enable_x2apic();
+	check_eq(1, lapic_read(APIC_ID), "id of CPU 1");
+	check_eq(1 << 1, lapic_read(APIC_LDR), "logical id of CPU 1");
+	ready = true;
+	sti();
+	while (!stop)
+		cpu_relax();
+}
+
+static int try_rdmsr(uint32_t index)
+{
+	return TRY("mov %k[i], %%ecx\nrdmsr", [i] "r"((uint64_t)index));
+}
+
+static int try_wrmsr(uint32_t index, uint64_t value)
+{
+	return TRY("mov %k[i], %%ecx\nmov %k[v], %%eax\nmov %[v], %%rdx\nshr $32, %%rdx\nwrmsr",
+		   [i] "r"((uint64_t)index), [v] "r"(value));
+}
+
+int main(void)
+{
+	uint64_t base;
+
+	if (!(cpuid(1, 0).ecx & 1 << 21))
+		skip("no x2APIC");
+	set_handler(VECTOR, handler);
+	check_eq(GP, try_rdmsr(0x802), "x2APIC MSR in xAPIC mode");
+	smp_start(1, other, NULL);
+	wait_for(ready, 2000);
+	lapic_enable_x2apic();
+	base = rdmsr(MSR_APIC_BASE);
+	check_eq(EN | EXTD, base & (EN | EXTD), "mode bits");
+	check_eq(0, lapic_read(APIC_ID), "id");
+	check_eq(1, lapic_read(APIC_LDR), "logical id follows from the id");
+	check_eq(GP, try_wrmsr(0x802, 5), "write of the id");
+	check_eq(GP, try_rdmsr(0x80b), "read of EOI");
+	check_eq(GP, try_rdmsr(0x80e), "DFR does not exist");
+	check_eq(GP, try_rdmsr(0x831), "the upper ICR does not exist");
+	/* Stock 6.1 takes these. */
+	if (!boot_info()->reference) {
+		check_eq(GP, try_wrmsr(0x80b, 1), "EOI other than 0");
+		check_eq(GP, try_wrmsr(0x808, 0x100), "reserved bits of TPR");
+	}
+
+	lapic_ipi(1, ICR_FIXED | ICR_ASSERT | VECTOR);
+	check(wait_for(taken[1] == 1, 1000), "physical");
+	lapic_ipi(1 << 1, ICR_FIXED | ICR_ASSERT | ICR_LOGICAL | VECTOR);
+	check(wait_for(taken[1] == 2, 1000), "logical");
+	lapic_ipi(0xffffffff, ICR_FIXED | ICR_ASSERT | VECTOR);
+	check(wait_for(taken[1] == 3, 1000), "broadcast");
+	sti_nop();
+	check_eq(1, taken[0], "broadcast reaches the sender");
+	lapic_write(APIC_SELF_IPI, VECTOR);
+	check(wait_for(taken[0] == 2, 1000), "SELF IPI");
+	cli();
+	/* There is no way back to xAPIC but through disabled. */
+	check_eq(GP, try_wrmsr(MSR_APIC_BASE, base & ~(uint64_t)EXTD), "x2APIC to xAPIC");
+	check_eq(GP, try_wrmsr(MSR_APIC_BASE, base & ~(uint64_t)EN), "EXTD without EN");
+	stop = true;
+	return 0;
+}
