@@ -17,6 +17,7 @@
 #include <asm/fpu/types.h>
 #include <asm/processor.h>
 #include "backend.h"
+#include "compat.h"
 #include "cpuid.h"
 #include "fpu.h"
 #include "trace.h"

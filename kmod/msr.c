@@ -10,7 +10,6 @@
 #include <asm/apicdef.h>
 #include <asm/cpufeature.h>
 #include <asm/msr.h>
-#include <asm/svm.h>
 #include "backend.h"
 #include "compat.h"
 #include "cpuid.h"
@@ -358,10 +357,13 @@ static int write_hwcr(struct ost_vcpu *vcpu, u32 index, u64 data, bool host)
 	return 0;
 }
 
-/* SVM is not there, and can't be switched on. */
+/* SVM is not there, and can't be switched on (APM vol. 2, 15.30.1). */
+#define VM_CR_LOCK BIT(3)
+#define VM_CR_SVMDIS BIT(4)
+
 static int read_vm_cr(struct ost_vcpu *vcpu, u32 index, u64 *data, bool host)
 {
-	*data = BIT(SVM_VM_CR_SVM_DISABLE) | SVM_VM_CR_SVM_LOCK_MASK;
+	*data = VM_CR_LOCK | VM_CR_SVMDIS;
 	return 0;
 }
 
