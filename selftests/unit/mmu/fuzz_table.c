@@ -59,7 +59,7 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 	struct input in = { data, size };
 
 	table_setup(formats[take(&in, 1) % 4]);
-	for (int n = 0; in.left && n < 100; n++)
+	for (int n = 0; in.left && n < 40; n++)
 		if (!step(&in))
 			abort();
 	if (!table_check() || !table_zap(0, WINDOW_PAGES, true) || !table_check() ||

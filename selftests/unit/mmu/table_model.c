@@ -35,7 +35,9 @@ struct model_page {
 
 static struct model_page pages[WINDOW_PAGES];
 /* has_table[l][i]: there is a table of level l for the i-th block of its size. */
-static bool has_table[OST_TABLE_MAX_LEVELS + 1][WINDOW_PAGES];
+static bool has_table[OST_TABLE_MAX_LEVELS + 1][WINDOW_PAGES / 512 + 1];
+/* Blocks of 512 pages where something was mapped since the table was set up; the others are skipped. */
+static bool touched[WINDOW_PAGES / 512];
 static struct ost_table table;
 static long live_pages;
 
@@ -44,6 +46,7 @@ static long live_pages;
 		printf("# %s: ", __func__);                                                        \
 		printf(__VA_ARGS__);                                                               \
 		printf("\n");                                                                      \
+		fflush(stdout);                                                                    \
 		false;                                                                             \
 	})
 
@@ -88,7 +91,11 @@ static void free_collected(void)
 
 void table_setup(const struct ost_pte_format *format)
 {
-	memset(pages, 0, sizeof(pages));
+	for (u64 i = 0; i < ARRAY_SIZE(touched); i++) {
+		if (touched[i])
+			memset(&pages[i * 512], 0, 512 * sizeof(pages[0]));
+		touched[i] = false;
+	}
 	memset(has_table, 0, sizeof(has_table));
 	table.format = format;
 	table.root = page_alloc();
@@ -148,6 +155,7 @@ static void model_set(u64 page, u64 pfn, int level, bool writable, bool *flush)
 			.accessed = true,
 			.dirty = writable || (same && old.dirty),
 		};
+	memset(&touched[first / 512], true, (end - first + 511) / 512);
 }
 
 static void model_split(u64 page, int to_level)
@@ -178,11 +186,48 @@ static void model_map(u64 page, u64 pfn, int level, bool writable, bool *flush)
 	model_set(page, pfn, level, writable, flush);
 }
 
+/* What the other vCPU does in table_map_raced(). */
+static struct {
+	bool armed;
+	u64 page, pfn;
+	int level;
+	bool writable, flush;
+} race;
+
+void ost_unit_race(void)
+{
+	struct ost_table_cache cache = {};
+
+	if (!race.armed)
+		return;
+	race.armed = false;
+	while (cache.nr < 4)
+		cache.pages[cache.nr++] = page_alloc();
+	if (ost_table_map(&table, &cache, WINDOW_BASE + race.page, race.pfn, race.level,
+			  race.writable, &race.flush))
+		abort();
+	while (cache.nr)
+		page_free(NULL, cache.pages[--cache.nr], 1);
+}
+
+bool table_map_raced(u64 page, int version, int level, bool writable, int other_level,
+		     bool other_writable)
+{
+	race.armed = true;
+	race.page = page;
+	race.pfn = pfn_of(page, version);
+	race.level = other_level;
+	race.writable = other_writable;
+	race.flush = false;
+	return table_map(page, version, level, writable, 4);
+}
+
 bool table_map(u64 page, int version, int level, bool writable, u32 nr)
 {
 	struct ost_table_cache cache = {};
 	bool flush = false, want_flush = false;
 	u64 pfn = pfn_of(page, version);
+	bool raced = race.armed;
 	int tries = 0;
 	int err;
 
@@ -206,13 +251,21 @@ bool table_map(u64 page, int version, int level, bool writable, u32 nr)
 	}
 	if (err)
 		return SAY_FALSE("error %d", err);
+	/* As if the other had come first. It does not come when nothing was to change. */
+	raced = raced && !race.armed;
+	race.armed = false;
+	if (raced)
+		model_map(page, pfn, race.level, race.writable, &want_flush);
 	model_map(page, pfn, level, writable, &want_flush);
-	if (flush != want_flush)
+	if ((flush || (raced && race.flush)) != want_flush)
 		return SAY_FALSE("page %#llx level %d: flush is %d", page, level, flush);
 	return true;
 }
 
-/* Takes away the tables that the range covers wholly, or with prune those it touches and leaves empty. */
+/*
+ * Takes away the tables that the range covers wholly, or with prune those it touches and leaves
+ * empty.
+ */
 static bool model_unlink(u64 first, u64 end, bool prune)
 {
 	bool any = false;
@@ -254,9 +307,12 @@ static bool for_each_reached(u64 first, u64 end, bool (*fn)(struct model_page *p
 		first &= ~(span(pages[first].level) - 1);
 	if (pages[end - 1].level)
 		end = ALIGN(end, span(pages[end - 1].level));
-	for (u64 i = first; i < end; i++)
-		if (pages[i].level)
+	for (u64 i = first; i < end; i++) {
+		if (!touched[i / 512])
+			i |= 511;
+		else if (pages[i].level)
 			any |= fn(&pages[i]);
+	}
 	return any;
 }
 
@@ -427,6 +483,8 @@ bool table_check(void)
 
 		/* Model and table agree on a large page's size, so one look at it does. */
 		step = entry && page->level ? span(level) : 1;
+		if (!touched[i / 512])
+			step = 512;
 		if (!entry != !page->level)
 			return SAY_FALSE("page %#llx: mapped %d", i, !!entry);
 		if (entry && level != page->level)

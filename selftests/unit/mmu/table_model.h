@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * A flat model of the nested page table: for every page of a small window of guest frames, what it is
- * mapped to, and which tables exist. Each operation is done on the table and on the model, and what
- * they say is compared; table_check() compares all of both, walking the table as the CPU would.
+ * A flat model of the nested page table: for every page of a small window of guest frames, what it
+ * is mapped to, and which tables exist. Each operation is done on the table and on the model, and
+ * what they say is compared; table_check() compares all of both, walking the table as the CPU
+ * would.
  *
  * The window lies across a 512 GiB boundary, so that tables of all levels have neighbours.
  */
@@ -20,17 +21,25 @@ void table_setup(const struct ost_pte_format *format);
 bool table_teardown(void);
 
 /*
- * The operations; pages count from the window's start. `version` chooses one of four pfns for the page.
- * `pages` in the cache before a map: fewer than needed make it fail and be made again. False with a message
- * when table and model disagree.
+ * The operations; pages count from the window's start. `version` chooses one of four pfns for the
+ * page. `pages` in the cache before a map: fewer than needed make it fail and be made again. False
+ * with a message when table and model disagree.
  */
 bool table_map(u64 page, int version, int level, bool writable, u32 pages);
+/*
+ * The same, and another vCPU maps the same page by other_level and other_writable between the first
+ * look at an entry that is to change and its change.
+ */
+bool table_map_raced(u64 page, int version, int level, bool writable, int other_level,
+		     bool other_writable);
 bool table_zap(u64 first, u64 end, bool prune);
 bool table_protect(u64 first, u64 end, u32 budget);
 bool table_age(u64 first, u64 end, bool clear);
 bool table_any(u64 first, u64 end);
 bool table_allows(u64 page, bool write);
-/* What the CPU does when the guest accesses the page: sets accessed and dirty where it is mapped. */
+/*
+ * What the CPU does when the guest accesses the page: sets accessed and dirty where it is mapped.
+ */
 void table_cpu_access(u64 page, bool write);
 bool table_check(void);
 

@@ -65,6 +65,10 @@ static bool random_step(void)
 	case 7:
 		table_cpu_access(first, rnd(2));
 		return true;
+	case 8:
+	case 9:
+		return table_map_raced(first, rnd(20) ? 0 : rnd(4), 1 + rnd(8) % 3, rnd(2),
+				       1 + rnd(3), rnd(2));
 	default:
 		return table_map(first, rnd(20) ? 0 : rnd(4), 1 + rnd(8) % 3, rnd(2), rnd(5));
 	}
@@ -75,7 +79,7 @@ static void run_random(const struct ost_pte_format *format, int steps)
 	table_setup(format);
 	for (int step = 0; step < steps; step++) {
 		CHECK(random_step());
-		if (step % 200 == 0)
+		if (step % 400 == 0)
 			CHECK(table_check());
 	}
 	CHECK(table_check());
@@ -87,7 +91,7 @@ static void run_random(const struct ost_pte_format *format, int steps)
 static void test_npt(void)
 {
 	srandom(1);
-	run_random(&format_npt, 20000);
+	run_random(&format_npt, 8000);
 }
 
 static void test_npt5(void)
@@ -131,7 +135,10 @@ static void test_beyond_end(void)
 	free(table.root);
 }
 
-/* Faults of several vCPUs on the same pages, and the host's look at what they use, at the same time. */
+/*
+ * Faults of several vCPUs on the same pages, and the host's look at what they use, at the same
+ * time.
+ */
 
 #define NR_THREADS 4
 #define PARALLEL_GFNS 0x1400ULL
@@ -162,7 +169,9 @@ static void *fault_thread(void *arg)
 
 	for (int i = 0; i < 20000; i++) {
 		gfn_t gfn = rand_r(&seed) % PARALLEL_GFNS;
-		/* Large pages in the lower half, and among small ones, which split them by writing. */
+		/*
+		 * Large pages in the lower half, and among small ones, which split them by writing.
+		 */
 		int level = gfn < PARALLEL_GFNS / 2 ? 1 + rand_r(&seed) % 2 : 1;
 
 		while (cache.nr < 4)

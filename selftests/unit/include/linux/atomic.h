@@ -4,8 +4,19 @@
 
 #include <linux/types.h>
 
+/*
+ * A test program may define this to do what another CPU does just before a compare-and-exchange:
+ * that makes lost races happen when they are wanted.
+ */
+void ost_unit_race(void) __attribute__((__weak__));
+
 #define try_cmpxchg(ptr, old, new)                                                                 \
-	__atomic_compare_exchange_n(ptr, old, new, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)
+	({                                                                                         \
+		if (ost_unit_race)                                                                 \
+			ost_unit_race();                                                           \
+		__atomic_compare_exchange_n(ptr, old, new, false, __ATOMIC_SEQ_CST,                \
+					    __ATOMIC_SEQ_CST);                                     \
+	})
 #define xchg(ptr, new) __atomic_exchange_n(ptr, new, __ATOMIC_SEQ_CST)
 
 #endif
