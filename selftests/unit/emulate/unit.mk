@@ -7,3 +7,12 @@ emulate/decode-libs := -lZydis
 
 tests += emulate/native
 emulate/native-srcs := emulate/native_test.c emulate/native.c $(emulate-srcs)
+
+tests += emulate/memory
+emulate/memory-srcs := emulate/memory_test.c emulate/machine.c $(emulate-srcs)
+
+tests += emulate/system
+emulate/system-srcs := emulate/system_test.c emulate/machine.c $(emulate-srcs)
+
+fuzzers += emulate/fuzz
+emulate/fuzz-srcs := emulate/fuzz_emulate.c emulate/machine.c $(emulate-srcs)
