@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * One FADT with the classic PM1 registers and no SMI command (the machine is always in ACPI mode), a MADT, an MCFG for
- * the one PCI bus, and a DSDT to which every device adds itself.
+ * One FADT with the classic PM1 registers and no SMI command (the machine is always in ACPI mode),
+ * a MADT, an MCFG for the one PCI bus, and a DSDT to which every device adds itself.
  */
 #include <string.h>
 
@@ -103,7 +103,10 @@ static struct acpi_header *write_dsdt(struct area *area, const struct vm *vm)
 static struct acpi_gas io_register(uint16_t port, unsigned int bytes, uint8_t access)
 {
 	return (struct acpi_gas){
-		.space = ACPI_GAS_IO, .bit_width = bytes * 8, .access_size = access, .address = port,
+		.space = ACPI_GAS_IO,
+		.bit_width = bytes * 8,
+		.access_size = access,
+		.address = port,
 	};
 }
 
@@ -171,7 +174,10 @@ static void fill_madt(struct acpi_madt *madt, unsigned int nr_vcpus)
 		override[i].length = sizeof(*override);
 	}
 	*nmi = (struct acpi_madt_lapic_nmi){
-		.type = ACPI_MADT_LAPIC_NMI, .length = sizeof(*nmi), .processor_uid = 0xff, .lint = 1,
+		.type = ACPI_MADT_LAPIC_NMI,
+		.length = sizeof(*nmi),
+		.processor_uid = 0xff,
+		.lint = 1,
 	};
 }
 

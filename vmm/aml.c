@@ -32,7 +32,7 @@ enum {
 	RES_INTERRUPT = 0x89,
 };
 
-#define PKG_LENGTH_BYTES	3	/* always this form, so that it can be filled in afterwards */
+#define PKG_LENGTH_BYTES 3 /* always this form, so that it can be filled in afterwards */
 
 void aml_init(struct aml *aml, void *buf, size_t capacity)
 {
@@ -74,7 +74,10 @@ static size_t open_package(struct aml *aml)
 	return mark;
 }
 
-/* PkgLength counts itself. Three bytes: 4 bits of the length in the first, then two times 8 (20.2.4). */
+/*
+ * PkgLength counts itself. Three bytes: 4 bits of the length in the first, then two times 8
+ * (20.2.4).
+ */
 void aml_close(struct aml *aml, size_t mark)
 {
 	size_t len = aml->len - mark;
@@ -255,7 +258,9 @@ void aml_resource_interrupt(struct aml *aml, uint32_t gsi)
 	put(aml, gsi, 4);
 }
 
-/* Address space descriptors (6.4.3.5): types 0 memory, 1 I/O, 2 bus; minimum and maximum are fixed. */
+/*
+ * Address space descriptors (6.4.3.5): types 0 memory, 1 I/O, 2 bus; minimum and maximum are fixed.
+ */
 static void put_window(struct aml *aml, unsigned int size, uint8_t type, uint8_t type_flags,
 		       uint32_t first, uint32_t last)
 {

@@ -2,9 +2,9 @@
 /*
  * Writing AML, ACPI's byte code (ACPI specification 6.4, chapter 20).
  *
- * An aml is a buffer that is appended to. What contains other things is opened by a function that returns a mark and
- * closed by aml_close(); what lies between is inside. Writing beyond the end of the buffer is counted but not done:
- * check aml_overflowed() once at the end.
+ * An aml is a buffer that is appended to. What contains other things is opened by a function that
+ * returns a mark and closed by aml_close(); what lies between is inside. Writing beyond the end of
+ * the buffer is counted but not done: check aml_overflowed() once at the end.
  */
 #ifndef VMM_AML_H
 #define VMM_AML_H
@@ -22,7 +22,9 @@ struct aml {
 void aml_init(struct aml *aml, void *buf, size_t capacity);
 bool aml_overflowed(const struct aml *aml);
 
-/* Names are one segment of up to four characters, with a leading '\' where they begin at the root. */
+/*
+ * Names are one segment of up to four characters, with a leading '\' where they begin at the root.
+ */
 size_t aml_scope(struct aml *aml, const char *name);
 size_t aml_device(struct aml *aml, const char *name);
 size_t aml_method(struct aml *aml, const char *name, unsigned int nr_args);

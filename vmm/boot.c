@@ -12,7 +12,8 @@
 
 #define PAGE_SIZE	4096ULL
 
-unsigned int boot_memory_map(const struct guest_mem *mem, struct memory_range ranges[BOOT_MAX_RANGES])
+unsigned int boot_memory_map(const struct guest_mem *mem,
+			     struct memory_range ranges[BOOT_MAX_RANGES])
 {
 	unsigned int n = 0;
 
@@ -20,7 +21,8 @@ unsigned int boot_memory_map(const struct guest_mem *mem, struct memory_range ra
 	ranges[n++] = (struct memory_range){ LAYOUT_EBDA, LAYOUT_HIGH_MEMORY - LAYOUT_EBDA,
 					     MEMORY_RESERVED };
 	ranges[n++] = (struct memory_range){ LAYOUT_HIGH_MEMORY,
-					     guest_mem_low_end(mem) - LAYOUT_HIGH_MEMORY, MEMORY_RAM };
+					     guest_mem_low_end(mem) - LAYOUT_HIGH_MEMORY,
+					     MEMORY_RAM };
 	ranges[n++] = (struct memory_range){ LAYOUT_ECAM, LAYOUT_ECAM_SIZE, MEMORY_RESERVED };
 	ranges[n++] = (struct memory_range){ LAYOUT_IDENTITY_MAP,
 					     LAYOUT_TSS + LAYOUT_TSS_SIZE - LAYOUT_IDENTITY_MAP,
@@ -37,8 +39,10 @@ int boot_read_file(struct vm *vm, const struct config_file *file, const char *wh
 	uint8_t *to = guest_mem_ptr(&vm->mem, gpa, len);
 
 	if (!to)
-		return vmm_fail(VMM_MEMORY, "%s %s does not fit into the guest's memory; give it more with "
-				"--memory", what, file->path);
+		return vmm_fail(VMM_MEMORY,
+				"%s %s does not fit into the guest's memory; give it more with "
+				"--memory",
+				what, file->path);
 	while (len) {
 		ssize_t n = pread(file->fd, to, len, offset);
 
@@ -48,7 +52,8 @@ int boot_read_file(struct vm *vm, const struct config_file *file, const char *wh
 			return vmm_fail(VMM_FILE, "cannot read %s %s: %s", what, file->path,
 					strerror(errno));
 		if (n == 0)
-			return vmm_fail(VMM_FILE, "%s %s ends too early; is it whole?", what, file->path);
+			return vmm_fail(VMM_FILE, "%s %s ends too early; is it whole?", what,
+					file->path);
 		to += n;
 		offset += n;
 		len -= n;
@@ -69,9 +74,10 @@ int boot_load_initrd(struct vm *vm, uint64_t floor, uint64_t limit, uint64_t *gp
 		end = limit;
 	end &= ~(PAGE_SIZE - 1);
 	if (end < floor || end - floor < file->size + PAGE_SIZE)
-		return vmm_fail(VMM_MEMORY, "initrd %s (%llu MiB) and the kernel do not fit into the guest's "
-				"%llu MiB of memory; give it more with --memory", file->path,
-				(unsigned long long)(file->size / MIB),
+		return vmm_fail(VMM_MEMORY,
+				"initrd %s (%llu MiB) and the kernel do not fit into the guest's "
+				"%llu MiB of memory; give it more with --memory",
+				file->path, (unsigned long long)(file->size / MIB),
 				(unsigned long long)(vm->config->memory / MIB));
 	*size = file->size;
 	*gpa = (end - file->size) & ~(PAGE_SIZE - 1);
@@ -85,8 +91,10 @@ int boot_load_cmdline(struct vm *vm, uint64_t max)
 	if (max > LAYOUT_CMDLINE_SIZE - 1)
 		max = LAYOUT_CMDLINE_SIZE - 1;
 	if (len > max)
-		return vmm_fail(VMM_USAGE, "the kernel's command line is %zu bytes long and this kernel takes "
-				"%llu; shorten --cmdline", len, (unsigned long long)max);
+		return vmm_fail(VMM_USAGE,
+				"the kernel's command line is %zu bytes long and this kernel takes "
+				"%llu; shorten --cmdline",
+				len, (unsigned long long)max);
 	memcpy(guest_mem_ptr(&vm->mem, LAYOUT_CMDLINE, len + 1), vm->config->cmdline, len + 1);
 	return VMM_OK;
 }
@@ -118,8 +126,10 @@ int boot_load(struct vm *vm, struct boot_entry *entry)
 	else if (boot_is_elf(&header))
 		status = boot_load_elf(vm, &header, entry);
 	else
-		status = vmm_fail(VMM_FILE, "%s is not a kernel: vmm boots an x86 Linux bzImage (vmlinuz) or "
-				  "an uncompressed ELF vmlinux", file->path);
+		status = vmm_fail(VMM_FILE,
+				  "%s is not a kernel: vmm boots an x86 Linux bzImage (vmlinuz) or "
+				  "an uncompressed ELF vmlinux",
+				  file->path);
 	if (status)
 		return status;
 	return acpi_load(vm);

@@ -29,15 +29,27 @@ bool boot_is_bzimage(const struct boot_header *header)
 static int check_protocol(const struct config_file *file, const struct setup_header *hdr)
 {
 	if (hdr->version < VERSION_64BIT || !(hdr->xloadflags & XLF_KERNEL_64))
-		return vmm_fail(VMM_FILE, "kernel %s has no 64-bit entry point: vmm boots 64-bit Linux from "
-				"version 3.8 on", file->path);
+		return vmm_fail(VMM_FILE,
+				"kernel %s has no 64-bit entry point: vmm boots 64-bit Linux from "
+				"version 3.8 on",
+				file->path);
 	if (!(hdr->loadflags & LOADED_HIGH))
-		return vmm_fail(VMM_FILE, "kernel %s is a zImage, which vmm does not boot; use a bzImage",
+		return vmm_fail(VMM_FILE,
+				"kernel %s is a zImage, which vmm does not boot; use a bzImage",
 				file->path);
 	return VMM_OK;
 }
 
-/* Where the kernel goes. It needs init_size bytes there to unpack itself, many more than the file has. */
+/* From its load address on: to unpack itself, or, were the header wrong, to be there at all. */
+static uint64_t needed_size(const struct setup_header *hdr, uint64_t image_size)
+{
+	return hdr->init_size > image_size ? hdr->init_size : image_size;
+}
+
+/*
+ * Where the kernel goes. It needs init_size bytes there to unpack itself, many more than the file
+ * has.
+ */
 static int choose_address(struct vm *vm, const struct setup_header *hdr, uint64_t *load)
 {
 	uint64_t align = hdr->kernel_alignment ? hdr->kernel_alignment : 2 * MIB;
@@ -53,8 +65,10 @@ static int choose_address(struct vm *vm, const struct setup_header *hdr, uint64_
 	if (hdr->relocatable_kernel && !(align & (align - 1)) && lowest < end &&
 	    hdr->init_size <= end - lowest)
 		return VMM_OK;
-	return vmm_fail(VMM_MEMORY, "kernel %s needs %llu MiB to unpack itself and the guest has %llu MiB; "
-			"give it more with --memory", vm->config->kernel.path,
+	return vmm_fail(VMM_MEMORY,
+			"kernel %s needs %llu MiB to unpack itself and the guest has %llu MiB; "
+			"give it more with --memory",
+			vm->config->kernel.path,
 			(unsigned long long)((hdr->pref_address + hdr->init_size) / MIB + 1),
 			(unsigned long long)(vm->config->memory / MIB));
 }
@@ -71,7 +85,9 @@ static void fill_memory_map(struct vm *vm, struct boot_params *params)
 	}
 }
 
-/* The zero page: all zero but for the header copied from the file and what a loader has to fill in. */
+/*
+ * The zero page: all zero but for the header copied from the file and what a loader has to fill in.
+ */
 static void fill_boot_params(struct vm *vm, const struct boot_header *header, uint64_t load,
 			     uint64_t initrd, uint64_t initrd_size)
 {
@@ -104,15 +120,18 @@ int boot_load_bzimage(struct vm *vm, const struct boot_header *header, struct bo
 
 	if (status)
 		return status;
-	if (file->size <= setup_size)
+	/* syssize counts 16 bytes, rounded up. */
+	if (file->size <= setup_size || file->size - setup_size + 15 < hdr->syssize * 16ULL)
 		return vmm_fail(VMM_FILE, "kernel %s ends too early; is it whole?", file->path);
 	status = choose_address(vm, hdr, &load);
 	if (!status)
-		status = boot_read_file(vm, file, "kernel", setup_size, file->size - setup_size, load);
+		status = boot_read_file(vm, file, "kernel", setup_size, file->size - setup_size,
+					load);
 	if (status)
 		return status;
 	limit = hdr->initrd_addr_max ? hdr->initrd_addr_max + 1ULL : LAYOUT_HOLE;
-	status = boot_load_initrd(vm, load + hdr->init_size, limit, &initrd, &initrd_size);
+	status = boot_load_initrd(vm, load + needed_size(hdr, file->size - setup_size), limit,
+				  &initrd, &initrd_size);
 	if (!status)
 		status = boot_load_cmdline(vm, hdr->cmdline_size);
 	if (status)

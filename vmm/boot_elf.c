@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * ELF vmlinux by PVH: an entry point in 32-bit protected mode that a note in the file names, and a start info
- * structure whose address is in EBX (Xen's docs/misc/pvh.pandoc and public/arch-x86/hvm/start_info.h).
+ * ELF vmlinux by PVH: an entry point in 32-bit protected mode that a note in the file names, and a
+ * start info structure whose address is in EBX (Xen's docs/misc/pvh.pandoc and
+ * public/arch-x86/hvm/start_info.h).
  */
 #include <elf.h>
 #include <errno.h>
@@ -64,10 +65,13 @@ static int check_header(const struct config_file *file, const Elf64_Ehdr *ehdr)
 {
 	if (ehdr->e_ident[EI_CLASS] != ELFCLASS64 || ehdr->e_machine != EM_X86_64 ||
 	    ehdr->e_type != ET_EXEC)
-		return vmm_fail(VMM_FILE, "%s is an ELF file but not a kernel: vmm boots a 64-bit x86 vmlinux",
-				file->path);
+		return vmm_fail(
+			VMM_FILE,
+			"%s is an ELF file but not a kernel: vmm boots a 64-bit x86 vmlinux",
+			file->path);
 	if (ehdr->e_phentsize != sizeof(Elf64_Phdr) || !ehdr->e_phnum || ehdr->e_phnum > MAX_PHDRS)
-		return vmm_fail(VMM_FILE, "%s is an ELF file with a program header table that vmm cannot use",
+		return vmm_fail(VMM_FILE,
+				"%s is an ELF file with a program header table that vmm cannot use",
 				file->path);
 	return VMM_OK;
 }
@@ -112,7 +116,10 @@ static void search_notes(const struct config_file *file, const Elf64_Phdr *phdr,
 	}
 }
 
-/* Load one segment; *@end grows to the first address after it. The rest beyond the file is zero already. */
+/*
+ * Load one segment; *@end grows to the first address after it. The rest beyond the file is zero
+ * already.
+ */
 static int load_segment(struct vm *vm, const Elf64_Phdr *phdr, uint64_t *end)
 {
 	const struct config_file *file = &vm->config->kernel;
@@ -120,12 +127,15 @@ static int load_segment(struct vm *vm, const Elf64_Phdr *phdr, uint64_t *end)
 	if (!phdr->p_memsz)
 		return VMM_OK;
 	if (phdr->p_filesz > phdr->p_memsz || phdr->p_paddr < LAYOUT_HIGH_MEMORY)
-		return vmm_fail(VMM_FILE, "%s is an ELF file that does not load where a kernel does",
+		return vmm_fail(VMM_FILE,
+				"%s is an ELF file that does not load where a kernel does",
 				file->path);
 	if (!guest_mem_ptr(&vm->mem, phdr->p_paddr, phdr->p_memsz) ||
 	    phdr->p_paddr >= LAYOUT_HOLE)
-		return vmm_fail(VMM_MEMORY, "kernel %s needs memory up to %llu MiB and the guest has %llu MiB; "
-				"give it more with --memory", file->path,
+		return vmm_fail(VMM_MEMORY,
+				"kernel %s needs memory up to %llu MiB and the guest has %llu MiB; "
+				"give it more with --memory",
+				file->path,
 				(unsigned long long)((phdr->p_paddr + phdr->p_memsz) / MIB + 1),
 				(unsigned long long)(vm->config->memory / MIB));
 	if (phdr->p_paddr + phdr->p_memsz > *end)
@@ -151,8 +161,11 @@ static int load_segments(struct vm *vm, const Elf64_Ehdr *ehdr, uint64_t *end, u
 			return status;
 	}
 	if (!*entry)
-		return vmm_fail(VMM_FILE, "%s has no PVH entry point: use a kernel built with CONFIG_PVH, or its "
-				"bzImage (vmlinuz)", file->path);
+		return vmm_fail(
+			VMM_FILE,
+			"%s has no PVH entry point: use a kernel built with CONFIG_PVH, or its "
+			"bzImage (vmlinuz)",
+			file->path);
 	return VMM_OK;
 }
 

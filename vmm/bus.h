@@ -7,8 +7,8 @@
 #include <stdint.h>
 
 /*
- * What a device answers to. Offsets are from the region's base; the access lies within the region and @size is 1, 2,
- * 4 or 8. Called on a vCPU's thread without any lock held, on several at once.
+ * What a device answers to. Offsets are from the region's base; the access lies within the region
+ * and @size is 1, 2, 4 or 8. Called on a vCPU's thread without any lock held, on several at once.
  */
 struct io_region {
 	uint64_t base;
@@ -28,8 +28,9 @@ void bus_init(struct bus *bus);
 void bus_destroy(struct bus *bus);
 
 /*
- * Let @region answer from now on, until bus_remove(). Regions may overlap: the smallest that holds all of an access
- * gets it. A call into the device may still be under way when bus_remove() returns.
+ * Let @region answer from now on, until bus_remove(). Regions may overlap: the smallest that holds
+ * all of an access gets it. A call into the device may still be under way when bus_remove()
+ * returns.
  */
 void bus_add(struct bus *bus, struct io_region *region);
 void bus_remove(struct bus *bus, struct io_region *region);

@@ -33,20 +33,20 @@ static void print_help(void)
 {
 	printf("Usage: vmm run --kernel FILE [OPTION]...\n"
 	       "\n"
-	       "Boots a Linux kernel in a new virtual machine, with its serial console on this terminal.\n"
+	       "Boots a Linux kernel in a virtual machine, its serial console on this terminal.\n"
 	       "\n"
-	       "  --kernel FILE        the kernel: a bzImage (vmlinuz) or an ELF vmlinux with a PVH entry\n"
+	       "  --kernel FILE        the kernel: a bzImage (vmlinuz) or an ELF vmlinux with PVH\n"
 	       "  --initrd FILE        an initial RAM disk\n"
 	       "  --cmdline STRING     added to the kernel's command line, which begins with\n"
-	       "                       \"" DEFAULT_CMDLINE "\"; when STRING itself has a console=, it is\n"
-	       "                       the whole command line\n"
+	       "                       \"" DEFAULT_CMDLINE "\"; a STRING with a console= of its own\n"
+	       "                       is the whole command line\n"
 	       "  --cpus N             number of CPUs (default %d)\n"
 	       "  --memory SIZE        RAM: bytes, or with K, M, G, T (default 512M)\n"
-	       "  --disk FILE[,ro]     a disk: an image file or a block device; may be given several times,\n"
-	       "                       the guest sees /dev/vda, /dev/vdb, ...; ',ro' makes it read-only\n"
-	       "  --device NODE        the hypervisor's device node (default /dev/ostler, else /dev/kvm)\n"
+	       "  --disk FILE[,ro]     a disk: an image file or block device, ',ro' for read-only; may be\n"
+	       "                       repeated: the guest sees /dev/vda, /dev/vdb, ...\n"
+	       "  --device NODE        the hypervisor's node (default /dev/ostler, else /dev/kvm)\n"
 	       "  --no-reboot          end when the guest reboots\n"
-	       "  --debug-exit         a byte that the guest writes to port 0x501 ends vmm with that status\n"
+	       "  --debug-exit         a byte the guest writes to port 0x501 becomes vmm's exit status\n"
 	       "  --help               this text\n"
 	       "\n"
 	       "Keys: Ctrl-a x quits, Ctrl-a Ctrl-a sends a Ctrl-a to the guest.\n"
@@ -68,7 +68,7 @@ static void print_help(void)
 	       "\n"
 	       "Examples:\n"
 	       "  vmm run --kernel vmlinuz --initrd initrd.gz\n"
-	       "  vmm run --kernel vmlinuz --initrd initrd.gz --disk root.img --cmdline 'root=/dev/vda rw'\n"
+	       "  vmm run --kernel vmlinuz --initrd initrd.gz --disk a.img --cmdline 'root=/dev/vda rw'\n"
 	       "  vmm run --kernel vmlinux --cpus 4 --memory 2G --device /dev/kvm\n",
 	       DEFAULT_CPUS);
 }
@@ -79,7 +79,8 @@ static int check_type(struct config_file *file, const char *what, bool block_all
 	struct stat st;
 
 	if (fstat(file->fd, &st) < 0)
-		return vmm_fail(VMM_FILE, "cannot look at %s %s: %s", what, file->path, strerror(errno));
+		return vmm_fail(VMM_FILE, "cannot look at %s %s: %s", what, file->path,
+				strerror(errno));
 	file->size = st.st_size;
 	if (S_ISREG(st.st_mode))
 		return VMM_OK;
@@ -122,7 +123,8 @@ static int add_disk(struct config *config, char *arg)
 	if (status)
 		return status;
 	if (disk->file.size < 512)
-		return vmm_fail(VMM_FILE, "disk %s is empty; give it a size with 'truncate -s SIZE %s'", arg,
+		return vmm_fail(VMM_FILE,
+				"disk %s is empty; give it a size with 'truncate -s SIZE %s'", arg,
 				arg);
 	return VMM_OK;
 }
@@ -130,11 +132,14 @@ static int add_disk(struct config *config, char *arg)
 static int set_memory(struct config *config, const char *arg)
 {
 	if (!parse_size(arg, &config->memory))
-		return vmm_fail(VMM_USAGE, "--memory %s is not a size; write for example 512M or 2G", arg);
+		return vmm_fail(VMM_USAGE,
+				"--memory %s is not a size; write for example 512M or 2G", arg);
 	if (config->memory < MIN_MEMORY)
-		return vmm_fail(VMM_USAGE, "--memory %s is less than the %llu MiB that a guest needs at least%s",
-				arg, MIN_MEMORY / MIB,
-				config->memory < MIB ? "; write M or G behind the number" : "");
+		return vmm_fail(
+			VMM_USAGE,
+			"--memory %s is less than the %llu MiB that a guest needs at least%s", arg,
+			MIN_MEMORY / MIB,
+			config->memory < MIB ? "; write M or G behind the number" : "");
 	if (config->memory > 1ULL << 52)
 		return vmm_fail(VMM_USAGE, "--memory %s is more than x86 can address", arg);
 	config->memory &= ~4095ULL;
@@ -146,7 +151,8 @@ static int set_cpus(struct config *config, const char *arg)
 	unsigned long n;
 
 	if (!parse_number(arg, 1, CONFIG_MAX_VCPUS, &n))
-		return vmm_fail(VMM_USAGE, "--cpus %s is not a number from 1 to %d", arg, CONFIG_MAX_VCPUS);
+		return vmm_fail(VMM_USAGE, "--cpus %s is not a number from 1 to %d", arg,
+				CONFIG_MAX_VCPUS);
 	config->nr_vcpus = n;
 	return VMM_OK;
 }
@@ -239,7 +245,8 @@ static int make_cmdline(struct config *config, const char *extra, char **buf)
 }
 
 /* Returns a status, explained; *@help when the person asked for help, which has been given. */
-static int parse_options(struct config *config, int argc, char **argv, char **cmdline_buf, bool *help)
+static int parse_options(struct config *config, int argc, char **argv, char **cmdline_buf,
+			 bool *help)
 {
 	const char *cmdline = NULL;
 	int option, status;
@@ -252,7 +259,8 @@ static int parse_options(struct config *config, int argc, char **argv, char **cm
 			return VMM_OK;
 		}
 		if (option == ':')
-			return vmm_fail(VMM_USAGE, "%s wants a value; see vmm run --help", argv[optind - 1]);
+			return vmm_fail(VMM_USAGE, "%s wants a value; see vmm run --help",
+					argv[optind - 1]);
 		if (option == '?')
 			return vmm_fail(VMM_USAGE, "there is no option %s; see vmm run --help",
 					argv[optind - 1]);
@@ -267,7 +275,10 @@ static int parse_options(struct config *config, int argc, char **argv, char **cm
 	return make_cmdline(config, cmdline, cmdline_buf);
 }
 
-/* Signals that end or stop vmm come in through a file descriptor, one at a time, on the main thread. */
+/*
+ * Signals that end or stop vmm come in through a file descriptor, one at a time, on the main
+ * thread.
+ */
 static int open_signals(int *signal_fd)
 {
 	static const int signals[] = { SIGINT, SIGTERM, SIGHUP, SIGTSTP, SIGCONT };
@@ -308,20 +319,26 @@ static int explain_end(const struct vm *vm)
 		status = vmm_fail(VMM_SHUTDOWN, "the guest crashed: CPU %u triple-faulted", cpu);
 		break;
 	case VM_CRASH_EVENT:
-		return vmm_fail(VMM_INTERNAL, "the guest crashed and said so (system event %d)", end->value);
+		return vmm_fail(VMM_INTERNAL, "the guest crashed and said so (system event %d)",
+				end->value);
 	case VM_CRASH_INTERNAL:
-		status = vmm_fail(VMM_INTERNAL, "the guest crashed: the hypervisor could not go on with CPU %u",
+		status = vmm_fail(VMM_INTERNAL,
+				  "the guest crashed: the hypervisor could not go on with CPU %u",
 				  cpu);
 		break;
 	case VM_CRASH_ENTRY:
-		status = vmm_fail(VMM_ENTRY, "the guest crashed: the host's CPU refused to enter CPU %u", cpu);
+		status = vmm_fail(VMM_ENTRY,
+				  "the guest crashed: the host's CPU refused to enter CPU %u", cpu);
 		break;
 	case VM_CRASH_EXIT:
-		status = vmm_fail(VMM_INTERNAL, "the guest crashed: CPU %u left it for a reason (%d) that vmm "
-				  "does not know", cpu, end->value);
+		status = vmm_fail(VMM_INTERNAL,
+				  "the guest crashed: CPU %u left it for a reason (%d) that vmm "
+				  "does not know",
+				  cpu, end->value);
 		break;
 	default:
-		status = vmm_fail(VMM_INTERNAL, "the guest cannot be run on: %s", strerror(end->value));
+		status = vmm_fail(VMM_INTERNAL, "the guest cannot be run on: %s",
+				  strerror(end->value));
 		break;
 	}
 	if (end->vcpu)
@@ -330,7 +347,8 @@ static int explain_end(const struct vm *vm)
 }
 
 /* One power-on to the next reset or the end. *@again when the guest is to boot again. */
-static int run_once(const struct node *node, const struct config *config, int signal_fd, bool *again)
+static int run_once(const struct node *node, const struct config *config, int signal_fd,
+		    bool *again)
 {
 	struct vm *vm;
 	int status = vm_create(&vm, node, config);
@@ -338,6 +356,8 @@ static int run_once(const struct node *node, const struct config *config, int si
 	*again = false;
 	if (status)
 		return status;
+	if (!term_is_raw() && term_raw())
+		fprintf(stderr, "vmm: Ctrl-a x quits\r\n");
 	status = vm_run(vm, signal_fd);
 	if (!status && vm->end.kind == VM_RESET && !config->no_reboot) {
 		*again = true;
@@ -367,8 +387,6 @@ static int run_guest(const struct config *config)
 				  config->nr_vcpus, node.max_vcpus, node.path);
 		goto close_node;
 	}
-	if (term_raw())
-		fprintf(stderr, "vmm: Ctrl-a x quits\r\n");
 	do {
 		status = run_once(&node, config, signal_fd, &again);
 	} while (again);

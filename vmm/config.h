@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* What a guest is to be: read from the command line, constant while the guest runs, through its reboots too. */
+/*
+ * What a guest is to be: read from the command line, constant while the guest runs, through its
+ * reboots too.
+ */
 #ifndef VMM_CONFIG_H
 #define VMM_CONFIG_H
 

@@ -28,7 +28,8 @@ struct kvm_cpuid2 *cpuid_supported(const struct node *node)
 	unsigned int nent;
 
 	for (nent = 128; nent <= MAX_ENTRIES; nent *= 2) {
-		cpuid = calloc(1, sizeof(*cpuid) + (nent + CPUID_SPARE) * sizeof(cpuid->entries[0]));
+		cpuid = calloc(1,
+			       sizeof(*cpuid) + (nent + CPUID_SPARE) * sizeof(cpuid->entries[0]));
 		if (!cpuid) {
 			vmm_fail(VMM_MEMORY, "not enough memory for the CPUID table");
 			return NULL;
@@ -106,8 +107,9 @@ static void place_topology_leaf(struct kvm_cpuid2 *cpuid, uint32_t function, uns
 }
 
 /*
- * Deterministic cache parameters, leaf 4 (Intel) and 8000001D (AMD) alike: bits 4:0 type, 7:5 level, 25:14 how many
- * share it, less one. Level 3 is the package's, the others a core's. Leaf 4 also has the cores in bits 31:26.
+ * Deterministic cache parameters, leaf 4 (Intel) and 8000001D (AMD) alike: bits 4:0 type, 7:5
+ * level, 25:14 how many share it, less one. Level 3 is the package's, the others a core's. Leaf 4
+ * also has the cores in bits 31:26.
  */
 static void place_cache_leaf(struct kvm_cpuid2 *cpuid, uint32_t function, unsigned int nr)
 {
@@ -141,7 +143,10 @@ static void place_amd(struct kvm_cpuid2 *cpuid, unsigned int id, unsigned int nr
 	entry = find(cpuid, 0x80000008, 0);
 	if (entry)
 		entry->ecx = (entry->ecx & ~0xf0ffu) | core_bits(nr) << 12 | (nr - 1);
-	/* EAX extended APIC ID; EBX core ID, threads per core less one; ECX node ID, nodes less one. */
+	/*
+	 * EAX extended APIC ID; EBX core ID, threads per core less one; ECX node ID, nodes less
+	 * one.
+	 */
 	entry = find(cpuid, 0x8000001e, 0);
 	if (entry) {
 		entry->eax = id;

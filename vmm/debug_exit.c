@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* A port by which a guest ends vmm with an exit status of its choice: for tests, only with --debug-exit. */
+/*
+ * A port by which a guest ends vmm with an exit status of its choice: for tests, only with
+ * --debug-exit.
+ */
 #include <stdlib.h>
 
 #include "device.h"

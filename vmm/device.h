@@ -2,8 +2,8 @@
 /*
  * What a device is to the machine.
  *
- * A device's file declares its type with VMM_DEVICE() and nothing else needs to know it: the linker gathers the types
- * into one table, and each machine asks every type to create its devices.
+ * A device's file declares its type with VMM_DEVICE() and nothing else needs to know it: the linker
+ * gathers the types into one table, and each machine asks every type to create its devices.
  */
 #ifndef VMM_DEVICE_H
 #define VMM_DEVICE_H
@@ -24,8 +24,9 @@ struct device_type {
 	const char *name;
 	enum device_stage stage;
 	/*
-	 * Create what @vm's configuration asks of this type: none, one or several devices, each handed over by
-	 * device_add(). Returns 0 or a status, explained; what was handed over stays.
+	 * Create what @vm's configuration asks of this type: none, one or several devices, each
+	 * handed over by device_add(). Returns 0 or a status, explained; what was handed over
+	 * stays.
 	 */
 	int (*create)(struct vm *vm);
 };

@@ -128,7 +128,9 @@ void disk_io_submit(struct disk_io *io, struct disk_request *request)
 
 static void complete(struct disk_io *io, struct disk_request *request, int result)
 {
-	/* A kernel whose io_uring lacks the operation, or a transfer cut short: do the rest here. */
+	/*
+	 * A kernel whose io_uring lacks the operation, or a transfer cut short: do the rest here.
+	 */
 	if (result == -EINVAL || result == -EOPNOTSUPP || result == -EAGAIN || result == -EINTR) {
 		add_done(io, request, carry_out(io, request));
 	} else if (result >= 0 && (request->op == DISK_READ || request->op == DISK_WRITE)) {

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Reading and writing one file, many requests at a time: by io_uring, or one after the other where there is none. */
+/*
+ * Reading and writing one file, many requests at a time: by io_uring, or one after the other where
+ * there is none.
+ */
 #ifndef VMM_DISK_IO_H
 #define VMM_DISK_IO_H
 
@@ -37,8 +40,9 @@ struct disk_io {
 };
 
 /*
- * Prepare for up to @depth requests in flight on @fd. @wake_fd is a nonblocking eventfd that interrupts disk_io_wait().
- * Cannot fail: without io_uring requests are carried out where they are submitted.
+ * Prepare for up to @depth requests in flight on @fd. @wake_fd is a nonblocking eventfd that
+ * interrupts disk_io_wait(). Cannot fail: without io_uring requests are carried out where they are
+ * submitted.
  */
 void disk_io_init(struct disk_io *io, int fd, int wake_fd, unsigned int depth);
 

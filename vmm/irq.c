@@ -58,7 +58,8 @@ int irq_init(struct irq_router *irq, int vm_fd, const struct node *node)
 	if (!irq->table)
 		return vmm_fail(VMM_MEMORY, "not enough memory for the interrupt routes");
 	if (irq->capacity < PIC_LINES + LAYOUT_GSI_COUNT)
-		return vmm_fail(VMM_DEVICE, "%s routes only %u interrupts", node->path, irq->capacity);
+		return vmm_fail(VMM_DEVICE, "%s routes only %u interrupts", node->path,
+				irq->capacity);
 	add_lines(irq);
 	error = apply(irq);
 	if (error)
@@ -86,7 +87,8 @@ int irq_alloc_message(struct irq_router *irq, uint32_t *gsi)
 
 	pthread_mutex_lock(&irq->lock);
 	if (irq->table->nr == irq->capacity) {
-		status = vmm_fail(VMM_DEVICE, "the hypervisor routes only %u interrupts; use fewer disks",
+		status = vmm_fail(VMM_DEVICE,
+				  "the hypervisor routes only %u interrupts; use fewer disks",
 				  irq->capacity);
 	} else {
 		*gsi = irq->next_gsi++;

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Interrupts into the guest: lines of the in-kernel PIC and IOAPIC, and messages bound to eventfds. */
+/*
+ * Interrupts into the guest: lines of the in-kernel PIC and IOAPIC, and messages bound to eventfds.
+ */
 #ifndef VMM_IRQ_H
 #define VMM_IRQ_H
 
@@ -25,13 +27,19 @@ void irq_destroy(struct irq_router *irq);
 /* Set line @gsi (0..23) to @level. Any thread. */
 void irq_set_line(struct irq_router *irq, uint32_t gsi, bool level);
 
-/* Take a new interrupt number for a message. Returns 0, or a status, explained, when there is no more. */
+/*
+ * Take a new interrupt number for a message. Returns 0, or a status, explained, when there is no
+ * more.
+ */
 int irq_alloc_message(struct irq_router *irq, uint32_t *gsi);
 
 /* Let @gsi stand for the message @data to @addr. Returns 0 or a negative errno. Any thread. */
 int irq_route_message(struct irq_router *irq, uint32_t gsi, uint64_t addr, uint32_t data);
 
-/* Let each write to the eventfd @fd raise @gsi, or no longer. Returns 0 or a negative errno. Any thread. */
+/*
+ * Let each write to the eventfd @fd raise @gsi, or no longer. Returns 0 or a negative errno. Any
+ * thread.
+ */
 int irq_bind_eventfd(struct irq_router *irq, uint32_t gsi, int fd, bool bind);
 
 #endif

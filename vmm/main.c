@@ -17,7 +17,7 @@ static const struct command *const commands[] = {
 
 static void print_help(void)
 {
-	printf("vmm runs a virtual machine on a hypervisor that speaks the KVM ABI: Ostler, or the stock KVM.\n"
+	printf("vmm runs a virtual machine on Ostler or any other hypervisor that speaks the KVM ABI.\n"
 	       "\n"
 	       "Usage: vmm COMMAND [OPTION]...\n"
 	       "\n"

@@ -11,7 +11,10 @@
 
 #define HUGE_PAGE	(2 * MIB)
 
-/* The host must at least be able to hold the guest; whether it is a good idea is the person's to say. */
+/*
+ * The host must at least be able to hold the guest; whether it is a good idea is the person's to
+ * say.
+ */
 static int check_host_memory(uint64_t size)
 {
 	struct sysinfo info;
@@ -22,10 +25,11 @@ static int check_host_memory(uint64_t size)
 	have = ((uint64_t)info.totalram + info.totalswap) * info.mem_unit;
 	if (size <= have)
 		return VMM_OK;
-	return vmm_fail(VMM_MEMORY,
-			"not enough memory: the guest is to have %llu MiB and this host has %llu MiB; "
-			"ask for less with --memory",
-			(unsigned long long)(size / MIB), (unsigned long long)(have / MIB));
+	return vmm_fail(
+		VMM_MEMORY,
+		"not enough memory: the guest is to have %llu MiB and this host has %llu MiB; "
+		"ask for less with --memory",
+		(unsigned long long)(size / MIB), (unsigned long long)(have / MIB));
 }
 
 static void add_region(struct guest_mem *mem, uint64_t gpa, uint64_t size, uint8_t *hva)
@@ -48,15 +52,18 @@ int guest_mem_alloc(struct guest_mem *mem, uint64_t size)
 	if (status)
 		return status;
 
-	/* One huge page more than asked, so that guest and host addresses can agree modulo 2 MiB. */
+	/*
+	 * One huge page more than asked, so that guest and host addresses can agree modulo 2 MiB.
+	 */
 	mem->map_size = size + HUGE_PAGE;
 	mem->map = mmap(NULL, mem->map_size, PROT_READ | PROT_WRITE,
 			MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (mem->map == MAP_FAILED) {
 		mem->map = NULL;
-		return vmm_fail(VMM_MEMORY,
-				"not enough memory for a guest of %llu MiB (%s); ask for less with --memory",
-				(unsigned long long)(size / MIB), strerror(errno));
+		return vmm_fail(
+			VMM_MEMORY,
+			"not enough memory for a guest of %llu MiB (%s); ask for less with --memory",
+			(unsigned long long)(size / MIB), strerror(errno));
 	}
 	base = (uint8_t *)(((uintptr_t)mem->map + HUGE_PAGE - 1) & ~(uintptr_t)(HUGE_PAGE - 1));
 	/* Both are wishes: a host without transparent huge pages runs the guest all the same. */

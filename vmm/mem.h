@@ -22,8 +22,8 @@ struct guest_mem {
 };
 
 /*
- * Allocate @size bytes of guest RAM (a multiple of the page size), laid out around the hole below 4 GiB. Pages
- * cost nothing until the guest touches them. Returns 0 or a status, explained.
+ * Allocate @size bytes of guest RAM (a multiple of the page size), laid out around the hole below 4
+ * GiB. Pages cost nothing until the guest touches them. Returns 0 or a status, explained.
  */
 int guest_mem_alloc(struct guest_mem *mem, uint64_t size);
 
@@ -31,8 +31,9 @@ int guest_mem_alloc(struct guest_mem *mem, uint64_t size);
 void guest_mem_free(struct guest_mem *mem);
 
 /*
- * Host address of the guest physical range [@gpa, @gpa + @len), or NULL when not all of it is RAM. Any @gpa and
- * @len are safe. What the pointer leads to may be changed by the guest at any moment. Any thread.
+ * Host address of the guest physical range [@gpa, @gpa + @len), or NULL when not all of it is RAM.
+ * Any @gpa and @len are safe. What the pointer leads to may be changed by the guest at any moment.
+ * Any thread.
  */
 void *guest_mem_ptr(const struct guest_mem *mem, uint64_t gpa, uint64_t len);
 

@@ -11,7 +11,8 @@
 #include "status.h"
 #include "vm.h"
 
-int msix_create(struct msix *msix, struct pci_device *pci, unsigned int bar, unsigned int nr_vectors)
+int msix_create(struct msix *msix, struct pci_device *pci, unsigned int bar,
+		unsigned int nr_vectors)
 {
 	int status;
 
@@ -23,7 +24,8 @@ int msix_create(struct msix *msix, struct pci_device *pci, unsigned int bar, uns
 		vector->masked = true;
 		vector->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 		if (vector->event_fd < 0)
-			return vmm_fail(VMM_FAILED, "cannot create an eventfd: %s", strerror(errno));
+			return vmm_fail(VMM_FAILED, "cannot create an eventfd: %s",
+					strerror(errno));
 		msix->nr_vectors++;
 		status = irq_alloc_message(&msix->vm->irq, &vector->gsi);
 		if (status)
@@ -52,7 +54,10 @@ void msix_destroy(struct msix *msix)
 	pthread_mutex_destroy(&msix->lock);
 }
 
-/* Have the kernel deliver @vector as the guest programmed it, and deliver what is pending. Lock held. */
+/*
+ * Have the kernel deliver @vector as the guest programmed it, and deliver what is pending. Lock
+ * held.
+ */
 static void update_vector(struct msix *msix, struct msix_vector *vector)
 {
 	int error = 0;

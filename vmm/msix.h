@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * MSI-X of a PCI device (PCI 3.0, 6.8.2): the table and pending bits in a BAR of their own. A vector's interrupt goes
- * from an eventfd straight to the guest's LAPIC in the kernel.
+ * MSI-X of a PCI device (PCI 3.0, 6.8.2): the table and pending bits in a BAR of their own. A
+ * vector's interrupt goes from an eventfd straight to the guest's LAPIC in the kernel.
  */
 #ifndef VMM_MSIX_H
 #define VMM_MSIX_H
@@ -40,10 +40,11 @@ struct msix {
 };
 
 /*
- * Give @pci the capability and BAR @bar with @nr_vectors vectors; @msix is all zero. Returns 0 or a status, explained;
- * msix_destroy() is right in either case, and for one that is all zero.
+ * Give @pci the capability and BAR @bar with @nr_vectors vectors; @msix is all zero. Returns 0 or a
+ * status, explained; msix_destroy() is right in either case, and for one that is all zero.
  */
-int msix_create(struct msix *msix, struct pci_device *pci, unsigned int bar, unsigned int nr_vectors);
+int msix_create(struct msix *msix, struct pci_device *pci, unsigned int bar,
+		unsigned int nr_vectors);
 void msix_destroy(struct msix *msix);
 
 /* To be called by the device's config_written(): follow the capability's control bits. */
@@ -54,8 +55,8 @@ uint64_t msix_read(struct msix *msix, uint64_t offset, unsigned int size);
 void msix_write(struct msix *msix, uint64_t offset, unsigned int size, uint64_t value);
 
 /*
- * Interrupt the guest by @vector, which may be any number: one that does not exist interrupts nobody. Returns false
- * when MSI-X is off, so that the device has to use its line. Any thread.
+ * Interrupt the guest by @vector, which may be any number: one that does not exist interrupts
+ * nobody. Returns false when MSI-X is off, so that the device has to use its line. Any thread.
  */
 bool msix_signal(struct msix *msix, unsigned int vector);
 

@@ -53,11 +53,14 @@ static int explain_open_failure(const char *path, int error)
 		return vmm_fail(VMM_DEVICE, "no device node %s: %s", path, how_to_load(path));
 	case ENODEV:
 	case ENXIO:
-		return vmm_fail(VMM_DEVICE, "%s has no driver behind it: %s", path, how_to_load(path));
+		return vmm_fail(VMM_DEVICE, "%s has no driver behind it: %s", path,
+				how_to_load(path));
 	case EACCES:
 	case EPERM:
-		return vmm_fail(VMM_DEVICE, "no permission to open %s: run vmm as root or as a member "
-				"of the group that owns the node", path);
+		return vmm_fail(VMM_DEVICE,
+				"no permission to open %s: run vmm as root or as a member "
+				"of the group that owns the node",
+				path);
 	default:
 		return vmm_fail(VMM_DEVICE, "cannot open %s: %s", path, strerror(error));
 	}
@@ -91,7 +94,8 @@ static int check_abi(const struct node *node)
 				node->path, version, KVM_API_VERSION);
 	for (size_t i = 0; i < sizeof(required) / sizeof(required[0]); i++)
 		if (!node_capability(node, required[i].capability))
-			return vmm_fail(VMM_DEVICE, "the hypervisor behind %s lacks %s, which vmm needs",
+			return vmm_fail(VMM_DEVICE,
+					"the hypervisor behind %s lacks %s, which vmm needs",
 					node->path, required[i].name);
 	return VMM_OK;
 }
@@ -101,8 +105,8 @@ static int read_limits(struct node *node)
 	int size = ioctl(node->fd, KVM_GET_VCPU_MMAP_SIZE, 0);
 
 	if (size < (int)sizeof(struct kvm_run))
-		return vmm_fail(VMM_DEVICE, "%s gives an unusable vCPU mapping size (%d)", node->path,
-				size);
+		return vmm_fail(VMM_DEVICE, "%s gives an unusable vCPU mapping size (%d)",
+				node->path, size);
 	node->run_size = size;
 	/* KVM ABI: no KVM_CAP_MAX_VCPUS means the recommended number, and not even that means 4. */
 	node->max_vcpus = node_capability(node, KVM_CAP_MAX_VCPUS);

@@ -14,8 +14,8 @@ struct node {
 };
 
 /*
- * Open @path, or where it is NULL the first of /dev/ostler and /dev/kvm that exists, and see that it can do what vmm
- * needs. Returns 0 or a status, explained. The caller closes @node.
+ * Open @path, or where it is NULL the first of /dev/ostler and /dev/kvm that exists, and see that
+ * it can do what vmm needs. Returns 0 or a status, explained. The caller closes @node.
  */
 int node_open(struct node *node, const char *path);
 void node_close(struct node *node);

@@ -7,8 +7,9 @@
 #include <stdint.h>
 
 /*
- * A size: a decimal number of bytes, or of KiB, MiB, GiB or TiB with K, M, G or T (in either case, "iB" or "B" may
- * follow). Returns false, with *@size untouched, for anything else and for what does not fit 64 bits.
+ * A size: a decimal number of bytes, or of KiB, MiB, GiB or TiB with K, M, G or T (in either case,
+ * "iB" or "B" may follow). Returns false, with *@size untouched, for anything else and for what
+ * does not fit 64 bits.
  */
 bool parse_size(const char *text, uint64_t *size);
 

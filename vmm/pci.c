@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * One bus without bridges: configuration space of each slot's function 0 through the ports 0xcf8/0xcfc and through
- * ECAM, BARs as regions of the MMIO bus, INTA# of each slot on one of four level-triggered lines.
+ * One bus without bridges: configuration space of each slot's function 0 through the ports
+ * 0xcf8/0xcfc and through ECAM, BARs as regions of the MMIO bus, INTA# of each slot on one of four
+ * level-triggered lines.
  */
 #include <linux/pci_regs.h>
 #include <pthread.h>
@@ -31,7 +32,7 @@ struct pci_host {
 	struct io_region address;	/* 0xcf8 */
 	struct io_region data;		/* 0xcfc */
 	struct io_region ecam;
-	pthread_mutex_t lock;		/* guards the address register and all configuration spaces */
+	pthread_mutex_t lock; /* guards the address register and all configuration spaces */
 	uint32_t address_register;
 	pthread_mutex_t line_lock;	/* guards the devices' intx and intx_disabled; innermost */
 	struct pci_device *slot[NR_SLOTS];	/* constant while the guest runs */
@@ -258,7 +259,8 @@ static uint64_t ecam_read(void *dev, uint64_t offset, unsigned int size)
 	if (!ecam_valid(offset, size))
 		return ~0ULL;
 	pthread_mutex_lock(&host->lock);
-	value = config_read(host, offset / ECAM_FUNCTION_SIZE & 0xff, offset % ECAM_FUNCTION_SIZE, size);
+	value = config_read(host, offset / ECAM_FUNCTION_SIZE & 0xff, offset % ECAM_FUNCTION_SIZE,
+			    size);
 	pthread_mutex_unlock(&host->lock);
 	return value;
 }
@@ -270,7 +272,8 @@ static void ecam_write(void *dev, uint64_t offset, unsigned int size, uint64_t v
 	if (!ecam_valid(offset, size))
 		return;
 	pthread_mutex_lock(&host->lock);
-	config_write(host, offset / ECAM_FUNCTION_SIZE & 0xff, offset % ECAM_FUNCTION_SIZE, size, value);
+	config_write(host, offset / ECAM_FUNCTION_SIZE & 0xff, offset % ECAM_FUNCTION_SIZE, size,
+		     value);
 	pthread_mutex_unlock(&host->lock);
 }
 
@@ -366,7 +369,10 @@ void pci_unplug(struct pci_device *pci)
 	pthread_mutex_unlock(&host->lock);
 }
 
-/* Interrupt links (PNP0C0F) that are wired for good; they exist so that the lines can be called active high. */
+/*
+ * Interrupt links (PNP0C0F) that are wired for good; they exist so that the lines can be called
+ * active high.
+ */
 static void describe_links(struct aml *aml)
 {
 	for (unsigned int line = 0; line < NR_LINES; line++) {

@@ -16,8 +16,8 @@ struct pci_device;
 
 struct pci_device_ops {
 	/*
-	 * Configuration space beyond what pci.c keeps: called before a read and after a write of [@offset, @offset +
-	 * @size), with the bus's lock held. Either may be NULL.
+	 * Configuration space beyond what pci.c keeps: called before a read and after a write of
+	 * the @size bytes at @offset, with the bus's lock held. Either may be NULL.
 	 */
 	void (*config_read)(struct pci_device *pci, unsigned int offset, unsigned int size);
 	void (*config_written)(struct pci_device *pci, unsigned int offset, unsigned int size);
@@ -26,7 +26,10 @@ struct pci_device_ops {
 			     unsigned int size);
 	void (*bar_write)(struct pci_device *pci, unsigned int bar, uint64_t offset,
 			  unsigned int size, uint64_t value);
-	/* BAR @bar answers at @gpa from now on, or no longer. With the bus's lock held. May be NULL. */
+	/*
+	 * BAR @bar answers at @gpa from now on, or no longer. With the bus's lock held. May be
+	 * NULL.
+	 */
 	void (*bar_moved)(struct pci_device *pci, unsigned int bar, uint64_t gpa, bool mapped);
 };
 
@@ -60,16 +63,22 @@ struct pci_id {
 };
 
 /*
- * Building a device, before the guest runs: prepare the header, then add BARs and capabilities, then plug it into the
- * next free slot.
+ * Building a device, before the guest runs: prepare the header, then add BARs and capabilities,
+ * then plug it into the next free slot.
  */
 void pci_prepare(struct pci_device *pci, struct vm *vm, const struct pci_device_ops *ops,
 		 const struct pci_id *id);
 
-/* A memory BAR of @size bytes, at least 4096, a power of two. pci_plug() gives it its first address. */
+/*
+ * A memory BAR of @size bytes, at least 4096, a power of two. pci_plug() gives it its first
+ * address.
+ */
 void pci_add_bar(struct pci_device *pci, unsigned int bar, uint32_t size);
 
-/* Append a capability of @len bytes, all told, whose ID is @id. Returns its offset; its body is zero. */
+/*
+ * Append a capability of @len bytes, all told, whose ID is @id. Returns its offset; its body is
+ * zero.
+ */
 unsigned int pci_add_capability(struct pci_device *pci, uint8_t id, unsigned int len);
 
 /* Returns 0 or a status, explained (no free slot). */
@@ -78,7 +87,9 @@ int pci_plug(struct pci_device *pci);
 /* The guest no longer runs: take it off the bus. */
 void pci_unplug(struct pci_device *pci);
 
-/* Little-endian fields of configuration space. The guest does not run, or the bus's lock is held. */
+/*
+ * Little-endian fields of configuration space. The guest does not run, or the bus's lock is held.
+ */
 uint16_t pci_config16(const struct pci_device *pci, unsigned int offset);
 uint32_t pci_config32(const struct pci_device *pci, unsigned int offset);
 void pci_set_config16(struct pci_device *pci, unsigned int offset, uint16_t value);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * ACPI's fixed hardware (ACPI 6.4, 4.8.3) as far as a guest needs it: PM1a event registers in which nothing ever
- * happens, the control register by which it powers off, the timer, and the reset register of PC chipsets.
+ * ACPI's fixed hardware (ACPI 6.4, 4.8.3) as far as a guest needs it: PM1a event registers in which
+ * nothing ever happens, the control register by which it powers off, the timer, and the reset
+ * register of PC chipsets.
  */
 #include <pthread.h>
 #include <stdlib.h>
@@ -131,7 +132,10 @@ static void reset_write(void *dev, uint64_t offset, unsigned int size, uint64_t 
 		vm_stop(pm->device.vm, VM_RESET, 0, NULL);
 }
 
-/* There is no keyboard, only the reset line that PCs have in its controller: a guest's last way to reboot. */
+/*
+ * There is no keyboard, only the reset line that PCs have in its controller: a guest's last way to
+ * reboot.
+ */
 static uint64_t i8042_read(void *dev, uint64_t offset, unsigned int size)
 {
 	(void)dev, (void)offset, (void)size;

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Power management: ACPI's PM1 registers and timer, power-off, and the ways to reset the machine. */
+/*
+ * Power management: ACPI's PM1 registers and timer, power-off, and the ways to reset the machine.
+ */
 #ifndef VMM_PM_H
 #define VMM_PM_H
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The real time clock and CMOS memory of a PC (Motorola MC146818). The clock is the host's in UTC, plus what the guest
- * set it off by, in whole seconds. Its interrupts come by timers that run only while the guest has enabled them.
+ * The real time clock and CMOS memory of a PC (Motorola MC146818). The clock is the host's in UTC,
+ * plus what the guest set it off by, in whole seconds. Its interrupts come by timers that run only
+ * while the guest has enabled them.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -65,9 +66,9 @@ struct rtc {
 	struct io_region region;
 	pthread_mutex_t lock;
 	uint8_t index;
-	uint8_t cmos[CMOS_SIZE];	/* of the clock's registers, only A and B, and all while B_SET */
+	uint8_t cmos[CMOS_SIZE]; /* of the clock's registers, only A and B, and all while B_SET */
 	int64_t offset_s;		/* guest's clock less host's */
-	time_t last_update;		/* host's second in which the update flag was last looked at */
+	time_t last_update; /* host's second in which the update flag was last looked at */
 	struct vm_watch update_timer;	/* each second */
 	struct vm_watch periodic_timer;
 };
@@ -154,7 +155,9 @@ static void set_update_timer(struct rtc *rtc)
 	timerfd_settime(rtc->update_timer.fd, TFD_TIMER_ABSTIME, &spec, NULL);
 }
 
-/* Rates 3 to 15 divide 32768 Hz by 2^(rate - 1); 1 and 2 are another 8 and 9 (data sheet, table 5). */
+/*
+ * Rates 3 to 15 divide 32768 Hz by 2^(rate - 1); 1 and 2 are another 8 and 9 (data sheet, table 5).
+ */
 static void set_periodic_timer(struct rtc *rtc)
 {
 	unsigned int rate = rtc->cmos[RTC_A] & A_RATE;
@@ -218,7 +221,10 @@ static void periodic_expired(void *dev)
 	pthread_mutex_unlock(&rtc->lock);
 }
 
-/* Reading clears the flags and lowers the line. Who polls sees an update in each second, too. Lock held. */
+/*
+ * Reading clears the flags and lowers the line. Who polls sees an update in each second, too. Lock
+ * held.
+ */
 static uint8_t read_c(struct rtc *rtc)
 {
 	time_t now = time(NULL);

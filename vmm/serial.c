@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The guest's console: a 16550A serial port whose line is this process's standard input and output. The transmitter is
- * always empty, because a character is on its way before the guest runs on.
+ * The guest's console: a 16550A serial port whose line is this process's standard input and output.
+ * The transmitter is always empty, because a character is on its way before the guest runs on.
  */
 #include <errno.h>
 #include <linux/serial_reg.h>
@@ -14,13 +14,12 @@
 #include "device.h"
 #include "layout.h"
 #include "status.h"
-#include "term.h"
 #include "vm.h"
 
 #define NR_REGISTERS	8
 /*
- * The line is faster than the guest, so what was typed waits here. The guest sees a 16-byte FIFO only in that it may
- * clear it.
+ * The line is faster than the guest, so what was typed waits here. The guest sees a 16-byte FIFO
+ * only in that it may clear it.
  */
 #define RX_SIZE		256
 
@@ -75,8 +74,8 @@ static uint8_t take_received(struct serial *serial)
 	if (serial->rx_count) {
 		byte = serial->rx[serial->rx_head];
 		serial->rx_head = (serial->rx_head + 1) % RX_SIZE;
-		/* The main loop stops reading the terminal when there is (nearly) no room. */
-		if (serial->rx_count-- >= RX_SIZE - TERM_READ_SLACK)
+		/* More may wait in the main loop, which fills all the room there is. */
+		if (serial->rx_count-- == RX_SIZE / 2)
 			vm_wake(serial->device.vm);
 	}
 	return byte;
@@ -219,8 +218,8 @@ static bool write_register(struct serial *serial, uint64_t offset, uint8_t value
 }
 
 /*
- * Out to the terminal, waiting while it takes nothing, unless the machine is to stop: the kick of vcpu_kick() then
- * interrupts the wait. Output that nobody can take any more is dropped.
+ * Out to the terminal, waiting while it takes nothing, unless the machine is to stop: the kick of
+ * vcpu_kick() then interrupts the wait. Output that nobody can take any more is dropped.
  */
 static void send(struct vm *vm, uint8_t byte)
 {
@@ -291,7 +290,7 @@ static void serial_destroy(struct device *dev)
 {
 	struct serial *serial = (struct serial *)dev;
 
-	dev->vm->console = (struct vm_console){ 0 };
+	dev->vm->console.dev = NULL;
 	bus_remove(&dev->vm->pio, &serial->region);
 	pthread_mutex_destroy(&serial->lock);
 	free(serial);
@@ -316,9 +315,9 @@ static int serial_create(struct vm *vm)
 	};
 	device_add(vm, &serial->device, &serial_ops);
 	bus_add(&vm->pio, &serial->region);
-	vm->console = (struct vm_console){
-		.dev = serial, .room = serial_room, .input = serial_input,
-	};
+	vm->console.dev = serial;
+	vm->console.room = serial_room;
+	vm->console.input = serial_input;
 	return VMM_OK;
 }
 

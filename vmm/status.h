@@ -2,8 +2,8 @@
 /*
  * Exit statuses, and how errors travel.
  *
- * A function that can fail returns 0 or one of these statuses. Whoever finds the cause explains it once, by
- * vmm_fail(), and everyone above only unwinds and passes the status on, up to main().
+ * A function that can fail returns 0 or one of these statuses. Whoever finds the cause explains it
+ * once, by vmm_fail(), and everyone above only unwinds and passes the status on, up to main().
  */
 #ifndef VMM_STATUS_H
 #define VMM_STATUS_H

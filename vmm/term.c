@@ -15,7 +15,8 @@ static struct termios saved;
 static atomic_bool raw;
 static bool escape_seen;
 
-static const int fatal_signals[] = { SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGSYS, SIGTRAP, SIGQUIT };
+static const int fatal_signals[] = { SIGSEGV, SIGBUS, SIGILL,  SIGFPE,
+				     SIGABRT, SIGSYS, SIGTRAP, SIGQUIT };
 
 /* Runs in signal context: tcsetattr(), like all here, is async-signal-safe. */
 static void restore_and_die(int signal)

@@ -12,7 +12,10 @@
 #include "vcpu.h"
 #include "vm.h"
 
-/* What the handlers below need, many times over; the default of 8 MiB a thread would only be address space. */
+/*
+ * What the handlers below need, many times over; the default of 8 MiB a thread would only be
+ * address space.
+ */
 #define STACK_SIZE	(64 * 1024)
 #define KICK_SIGNAL	SIGUSR1
 
@@ -47,7 +50,8 @@ int vcpu_create(struct vm *vm, unsigned int id, const struct kvm_cpuid2 *cpuid, 
 	if (vcpu->run == MAP_FAILED)
 		return vmm_fail(VMM_FAILED, "cannot map CPU %u: %s", id, strerror(errno));
 	if (ioctl(vcpu->fd, KVM_SET_CPUID2, cpuid) < 0)
-		return vmm_fail(VMM_FAILED, "cannot set the CPUID of CPU %u: %s", id, strerror(errno));
+		return vmm_fail(VMM_FAILED, "cannot set the CPUID of CPU %u: %s", id,
+				strerror(errno));
 	return VMM_OK;
 }
 
@@ -122,7 +126,10 @@ static void handle_exit(struct vcpu *vcpu)
 	case KVM_EXIT_INTR:
 	case KVM_EXIT_IRQ_WINDOW_OPEN:
 	case KVM_EXIT_HLT:
-		/* HLT waits in the kernel when the LAPIC is there; one that comes out has been woken. */
+		/*
+		 * HLT waits in the kernel when the LAPIC is there; one that comes out has been
+		 * woken.
+		 */
 		break;
 	case KVM_EXIT_SHUTDOWN:
 		vm_stop(vcpu->vm, VM_CRASH_SHUTDOWN, 0, vcpu);
@@ -192,7 +199,9 @@ int vcpu_start(struct vcpu *vcpu)
 
 void vcpu_kick(struct vcpu *vcpu)
 {
-	/* For a vCPU that is on its way into KVM_RUN; the signal is for one that is already there. */
+	/*
+	 * For a vCPU that is on its way into KVM_RUN; the signal is for one that is already there.
+	 */
 	__atomic_store_n(&vcpu->run->immediate_exit, 1, __ATOMIC_RELEASE);
 	if (vcpu->started)
 		pthread_kill(vcpu->thread, KICK_SIGNAL);

@@ -23,8 +23,8 @@ struct vcpu {
 };
 
 /*
- * Create vCPU @id with the CPUID table @cpuid. Returns 0 or a status, explained; *@vcpu is then to be destroyed by
- * vcpu_destroy().
+ * Create vCPU @id with the CPUID table @cpuid. Returns 0 or a status, explained; *@vcpu is then to
+ * be destroyed by vcpu_destroy().
  */
 int vcpu_create(struct vm *vm, unsigned int id, const struct kvm_cpuid2 *cpuid, struct vcpu **vcpu);
 
@@ -42,12 +42,14 @@ void vcpu_join(struct vcpu *vcpu);
 
 void vcpu_destroy(struct vcpu *vcpu);
 
-/* Have signals that kick vCPUs interrupt system calls and do nothing else. Once, before any vCPU. */
+/*
+ * Have signals that kick vCPUs interrupt system calls and do nothing else. Once, before any vCPU.
+ */
 void vcpu_init_kick_signal(void);
 
 /*
- * Print on standard error why @vcpu cannot go on, its registers and the code at its instruction pointer. Its thread
- * has ended, the machine still exists.
+ * Print on standard error why @vcpu cannot go on, its registers and the code at its instruction
+ * pointer. Its thread has ended, the machine still exists.
  */
 void vcpu_dump(const struct vcpu *vcpu);
 

@@ -16,7 +16,8 @@
 #define CODE_BYTES		16
 
 /* Entry @index of the page table at @table; 0, which is not present, where there is no RAM. */
-static uint64_t read_entry(const struct vm *vm, uint64_t table, unsigned int index, unsigned int size)
+static uint64_t read_entry(const struct vm *vm, uint64_t table, unsigned int index,
+			   unsigned int size)
 {
 	const void *entry = guest_mem_ptr(&vm->mem, table + (uint64_t)index * size, size);
 
@@ -72,6 +73,13 @@ static void print_reason(const struct kvm_run *run)
 			(unsigned long long)run->fail_entry.hardware_entry_failure_reason,
 			run->fail_entry.cpu);
 		break;
+	case KVM_EXIT_SHUTDOWN:
+		/*
+		 * AMD-V leaves the state undefined then (APM vol. 2, 15.14.3): stock KVM resets the
+		 * CPU.
+		 */
+		fprintf(stderr, "triple fault; its state may have been reset since\n");
+		break;
 	default:
 		fprintf(stderr, "exit reason %u\n", run->exit_reason);
 		break;
@@ -86,14 +94,15 @@ static void print_registers(const struct kvm_regs *r)
 		"r8  %016llx r9  %016llx r10 %016llx r11 %016llx\n"
 		"r12 %016llx r13 %016llx r14 %016llx r15 %016llx\n"
 		"rip %016llx rflags %08llx\n",
-		r->rax, r->rbx, r->rcx, r->rdx, r->rsi, r->rdi, r->rbp, r->rsp, r->r8, r->r9, r->r10,
-		r->r11, r->r12, r->r13, r->r14, r->r15, r->rip, r->rflags);
+		r->rax, r->rbx, r->rcx, r->rdx, r->rsi, r->rdi, r->rbp, r->rsp, r->r8, r->r9,
+		r->r10, r->r11, r->r12, r->r13, r->r14, r->r15, r->rip, r->rflags);
 }
 
 static void print_segment(const char *name, const struct kvm_segment *s)
 {
-	fprintf(stderr, "%s  %04x base %016llx limit %08x type %x s %u dpl %u p %u l %u db %u g %u\n",
-		name, s->selector, s->base, s->limit, s->type, s->s, s->dpl, s->present, s->l, s->db,
+	fprintf(stderr,
+		"%s  %04x base %016llx limit %08x type %x s %u dpl %u p %u l %u db %u g %u\n", name,
+		s->selector, s->base, s->limit, s->type, s->s, s->dpl, s->present, s->l, s->db,
 		s->g);
 }
 
@@ -109,8 +118,8 @@ static void print_system_registers(const struct kvm_sregs *s)
 	fprintf(stderr,
 		"gdt base %016llx limit %04x  idt base %016llx limit %04x\n"
 		"cr0 %08llx cr2 %016llx cr3 %016llx cr4 %08llx efer %04llx\n",
-		s->gdt.base, s->gdt.limit, s->idt.base, s->idt.limit, s->cr0, s->cr2, s->cr3, s->cr4,
-		s->efer);
+		s->gdt.base, s->gdt.limit, s->idt.base, s->idt.limit, s->cr0, s->cr2, s->cr3,
+		s->cr4, s->efer);
 }
 
 static void print_code(const struct vm *vm, const struct kvm_sregs *sregs, uint64_t rip)
@@ -120,7 +129,8 @@ static void print_code(const struct vm *vm, const struct kvm_sregs *sregs, uint6
 	fprintf(stderr, "code");
 	for (unsigned int i = 0; i < CODE_BYTES; i++) {
 		uint64_t gpa = translate(vm, sregs, gva + i);
-		const volatile uint8_t *byte = gpa == ~0ULL ? NULL : guest_mem_ptr(&vm->mem, gpa, 1);
+		const volatile uint8_t *byte = gpa == ~0ULL ? NULL
+							    : guest_mem_ptr(&vm->mem, gpa, 1);
 
 		if (!byte) {
 			fprintf(stderr, " (not in memory)");

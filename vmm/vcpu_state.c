@@ -13,7 +13,9 @@
 #include "vcpu.h"
 #include "vm.h"
 
-/* Architectural MSR numbers (SDM vol. 4) and bits; the kernel's list of them is not for userspace. */
+/*
+ * Architectural MSR numbers (SDM vol. 4) and bits; the kernel's list of them is not for userspace.
+ */
 #define MSR_IA32_MISC_ENABLE		0x1a0
 #define MISC_ENABLE_FAST_STRING		(1ULL << 0)
 #define MSR_MTRR_DEF_TYPE		0x2ff
@@ -147,7 +149,10 @@ static void set_firmware_msrs(struct vcpu *vcpu)
 		struct kvm_msr_entry entry;
 	} msrs;
 
-	/* One at a time: a CPU without one of them has no need of it, and would skip those after it. */
+	/*
+	 * One at a time: a CPU without one of them has no need of it, and would skip those after
+	 * it.
+	 */
 	for (size_t i = 0; i < sizeof(entries) / sizeof(entries[0]); i++) {
 		memset(&msrs, 0, sizeof(msrs));
 		msrs.header.nmsrs = 1;
@@ -156,7 +161,10 @@ static void set_firmware_msrs(struct vcpu *vcpu)
 	}
 }
 
-/* Virtual wire mode, as firmware sets it up: the PIC reaches the boot CPU through LINT0, NMIs come on LINT1. */
+/*
+ * Virtual wire mode, as firmware sets it up: the PIC reaches the boot CPU through LINT0, NMIs come
+ * on LINT1.
+ */
 static int set_lapic(struct vcpu *vcpu)
 {
 	struct kvm_lapic_state lapic;

@@ -19,11 +19,14 @@ struct virtio_device_ops {
 	/* Device-specific configuration: byte @offset. Any vCPU thread. */
 	uint8_t (*config_read)(struct virtio_device *dev, unsigned int offset);
 	/*
-	 * The driver is ready: begin to serve the queues that are started. From now on, until stop(), they belong to
-	 * the device. Returns 0 or a negative errno.
+	 * The driver is ready: begin to serve the queues that are started. From now on, until
+	 * stop(), they belong to the device. Returns 0 or a negative errno.
 	 */
 	int (*start)(struct virtio_device *dev);
-	/* The driver resets the device, or the machine ends: return once nothing touches guest memory any more. */
+	/*
+	 * The driver resets the device, or the machine ends: return once nothing touches guest
+	 * memory any more.
+	 */
 	void (*stop)(struct virtio_device *dev);
 };
 
@@ -53,8 +56,8 @@ static inline bool virtio_has_feature(const struct virtio_device *dev, unsigned 
 }
 
 /*
- * Put @dev, all but transport filled in, on the PCI bus. The transport fills in notify_fd. Returns 0 or a status,
- * explained; *@dev is the caller's again when it failed.
+ * Put @dev, all but transport filled in, on the PCI bus. The transport fills in notify_fd. Returns
+ * 0 or a status, explained; *@dev is the caller's again when it failed.
  */
 int virtio_pci_create(struct virtio_device *dev);
 

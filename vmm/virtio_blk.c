@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* A disk whose content is a file (virtio 1.2, 5.2). Each disk has one queue and a thread of its own that serves it. */
+/*
+ * A disk whose content is a file (virtio 1.2, 5.2). Each disk has one queue and a thread of its own
+ * that serves it.
+ */
 #include <errno.h>
 #include <linux/virtio_blk.h>
 #include <linux/virtio_config.h>
@@ -33,7 +36,7 @@ struct blk_request {
 	struct virtq_chain chain;
 	struct virtio_blk_outhdr header;
 	uint8_t *status;		/* in guest memory */
-	uint32_t written;		/* bytes the driver gets when all goes well, but for the status */
+	uint32_t written; /* bytes the driver gets when all goes well, but for the status */
 	struct blk_request *next_free;
 };
 
@@ -197,7 +200,10 @@ static int begin(struct virtio_blk *blk, struct blk_request *request)
 	}
 }
 
-/* Take one chain and begin what it asks. Returns false when there is none, or none that can be understood. */
+/*
+ * Take one chain and begin what it asks. Returns false when there is none, or none that can be
+ * understood.
+ */
 static bool take_request(struct virtio_blk *blk)
 {
 	struct blk_request *request = blk->free;
@@ -291,7 +297,8 @@ static int create_thread(struct virtio_blk *blk)
 
 static int blk_start(struct virtio_device *dev)
 {
-	struct virtio_blk *blk = (struct virtio_blk *)((char *)dev - offsetof(struct virtio_blk, virtio));
+	struct virtio_blk *blk = (struct virtio_blk *)((char *)dev -
+						       offsetof(struct virtio_blk, virtio));
 	int error;
 
 	/* A driver that enabled no queue gets no service. */
@@ -315,7 +322,8 @@ static int blk_start(struct virtio_device *dev)
 
 static void blk_stop(struct virtio_device *dev)
 {
-	struct virtio_blk *blk = (struct virtio_blk *)((char *)dev - offsetof(struct virtio_blk, virtio));
+	struct virtio_blk *blk = (struct virtio_blk *)((char *)dev -
+						       offsetof(struct virtio_blk, virtio));
 
 	if (!blk->has_thread)
 		return;
@@ -329,7 +337,8 @@ static void blk_stop(struct virtio_device *dev)
 
 static uint8_t blk_config_read(struct virtio_device *dev, unsigned int offset)
 {
-	struct virtio_blk *blk = (struct virtio_blk *)((char *)dev - offsetof(struct virtio_blk, virtio));
+	struct virtio_blk *blk = (struct virtio_blk *)((char *)dev -
+						       offsetof(struct virtio_blk, virtio));
 
 	return ((const uint8_t *)&blk->config)[offset];
 }

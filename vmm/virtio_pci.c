@@ -331,7 +331,8 @@ static uint64_t read_config(struct virtio_pci *vp, uint64_t offset, unsigned int
 
 	for (unsigned int i = 0; i < size; i++)
 		if (offset + i < vp->dev->config_len)
-			value |= (uint64_t)vp->dev->ops->config_read(vp->dev, offset + i) << (8 * i);
+			value |= (uint64_t)vp->dev->ops->config_read(vp->dev, offset + i)
+				 << (8 * i);
 	return value;
 }
 
@@ -393,7 +394,9 @@ static void vp_bar_write(struct pci_device *pci, unsigned int bar, uint64_t offs
 		registers_write(vp, offset, value);
 }
 
-/* Let writes of the notification registers reach the device's thread without this process's vCPU. */
+/*
+ * Let writes of the notification registers reach the device's thread without this process's vCPU.
+ */
 static void bind_notify(struct virtio_pci *vp, bool bind)
 {
 	for (unsigned int i = 0; i < vp->dev->nr_queues; i++) {
@@ -421,14 +424,16 @@ static void vp_bar_moved(struct pci_device *pci, unsigned int bar, uint64_t gpa,
 }
 
 /*
- * The capability by which a driver that can't map the BAR reaches it through configuration space (4.1.4.9). Its length
- * has to be 1, 2 or 4, its offset a multiple of that, and both within the BAR.
+ * The capability by which a driver that can't map the BAR reaches it through configuration space
+ * (4.1.4.9). Its length has to be 1, 2 or 4, its offset a multiple of that, and both within the
+ * BAR.
  */
 static bool cfg_window(struct virtio_pci *vp, unsigned int *offset, unsigned int *len)
 {
 	*offset = pci_config32(&vp->pci, vp->cfg_cap + offsetof(struct virtio_pci_cap, offset));
 	*len = pci_config32(&vp->pci, vp->cfg_cap + offsetof(struct virtio_pci_cap, length));
-	return vp->pci.config[vp->cfg_cap + offsetof(struct virtio_pci_cap, bar)] == REGISTERS_BAR &&
+	return vp->pci.config[vp->cfg_cap + offsetof(struct virtio_pci_cap, bar)] ==
+		       REGISTERS_BAR &&
 	       (*len == 1 || *len == 2 || *len == 4) && *offset % *len == 0 &&
 	       *offset <= REGISTERS_SIZE - *len;
 }
@@ -511,7 +516,8 @@ static int create_notify_fds(struct virtio_device *dev)
 	for (unsigned int i = 0; i < dev->nr_queues; i++) {
 		dev->notify_fd[i] = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 		if (dev->notify_fd[i] < 0)
-			return vmm_fail(VMM_FAILED, "cannot create an eventfd: %s", strerror(errno));
+			return vmm_fail(VMM_FAILED, "cannot create an eventfd: %s",
+					strerror(errno));
 	}
 	return VMM_OK;
 }

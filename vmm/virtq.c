@@ -107,8 +107,9 @@ static int add_buffer(const struct virtq *queue, struct virtq_chain *chain,
 }
 
 /*
- * Follow a chain through @table of @size descriptors. A chain longer than its table is a loop. *@desc is the first
- * descriptor that this table does not deal with: an indirect one, where *@indirect is set.
+ * Follow a chain through @table of @size descriptors. A chain longer than its table is a loop.
+ * *@desc is the first descriptor that this table does not deal with: an indirect one, where
+ * *@indirect is set.
  */
 static int walk(const struct virtq *queue, struct virtq_chain *chain, const void *table,
 		unsigned int size, unsigned int index, struct vring_desc *indirect)
@@ -143,7 +144,8 @@ static int walk_indirect(const struct virtq *queue, struct virtq_chain *chain,
 	unsigned int size = indirect->len / sizeof(struct vring_desc);
 	const void *table = guest_mem_ptr(queue->mem, indirect->addr, indirect->len);
 
-	if (!table || !size || indirect->len % sizeof(struct vring_desc) || size > VIRTQ_MAX_BUFFERS)
+	if (!table || !size || indirect->len % sizeof(struct vring_desc) ||
+	    size > VIRTQ_MAX_BUFFERS)
 		return -EINVAL;
 	return walk(queue, chain, table, size, 0, NULL);
 }

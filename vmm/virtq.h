@@ -2,9 +2,10 @@
 /*
  * The device's side of a split virtqueue (virtio 1.2, 2.7).
  *
- * The rings lie in guest memory: everything in them may be wrong, and may change between two looks. Each field is
- * read once, every address is checked against the guest's RAM, and every chain is bounded. A ring that makes no
- * sense is broken, which the driver has to mend by a reset of the device.
+ * The rings lie in guest memory: everything in them may be wrong, and may change between two looks.
+ * Each field is read once, every address is checked against the guest's RAM, and every chain is
+ * bounded. A ring that makes no sense is broken, which the driver has to mend by a reset of the
+ * device.
  */
 #ifndef VMM_VIRTQ_H
 #define VMM_VIRTQ_H
@@ -46,11 +47,17 @@ struct virtq_chain {
 	struct iovec iov[VIRTQ_MAX_BUFFERS];	/* nr_out, then nr_in */
 };
 
-/* Begin with an empty history on the rings whose addresses are set. Returns 0, or -EINVAL for addresses that won't do. */
+/*
+ * Begin with an empty history on the rings whose addresses are set. Returns 0, or -EINVAL for
+ * addresses that won't do.
+ */
 int virtq_start(struct virtq *queue);
 void virtq_stop(struct virtq *queue);
 
-/* Take the next chain. Returns 1 with it in @chain, 0 when there is none, -EINVAL when the ring is broken. */
+/*
+ * Take the next chain. Returns 1 with it in @chain, 0 when there is none, -EINVAL when the ring is
+ * broken.
+ */
 int virtq_take(struct virtq *queue, struct virtq_chain *chain);
 
 /* Give the chain back that began at @head, @len bytes of it written. */
@@ -60,8 +67,8 @@ void virtq_give(struct virtq *queue, uint16_t head, uint32_t len);
 bool virtq_wants_interrupt(struct virtq *queue);
 
 /*
- * Ask the driver for a notification when it adds a chain. Returns true when one is there already, to be taken
- * without waiting.
+ * Ask the driver for a notification when it adds a chain. Returns true when one is there already,
+ * to be taken without waiting.
  */
 bool virtq_want_notification(struct virtq *queue);
 

@@ -53,7 +53,8 @@ static int create_irqchip(struct vm *vm)
 
 	status = call(vm, KVM_SET_IDENTITY_MAP_ADDR, &identity_map, "place the identity map page");
 	if (!status)
-		status = call(vm, KVM_SET_TSS_ADDR, (void *)LAYOUT_TSS, "place the task state pages");
+		status = call(vm, KVM_SET_TSS_ADDR, (void *)LAYOUT_TSS,
+			      "place the task state pages");
 	if (!status)
 		status = call(vm, KVM_CREATE_IRQCHIP, NULL, "create the interrupt controllers");
 	if (!status)
@@ -84,7 +85,8 @@ static int create_vcpus(struct vm *vm)
 	status = check_address_width(vm, cpuid);
 	vm->vcpus = calloc(vm->config->nr_vcpus, sizeof(*vm->vcpus));
 	if (!vm->vcpus)
-		status = vmm_fail(VMM_MEMORY, "not enough memory for %u CPUs", vm->config->nr_vcpus);
+		status = vmm_fail(VMM_MEMORY, "not enough memory for %u CPUs",
+				  vm->config->nr_vcpus);
 	while (!status && vm->nr_vcpus < vm->config->nr_vcpus) {
 		unsigned int id = vm->nr_vcpus++;
 
@@ -206,7 +208,10 @@ static int start_vcpus(struct vm *vm)
 	return status;
 }
 
-/* SIGTSTP and SIGCONT: the shell gets its terminal in order, and the guest's comes back with the guest. */
+/*
+ * SIGTSTP and SIGCONT: the shell gets its terminal in order, and the guest's comes back with the
+ * guest.
+ */
 static void handle_signal(struct vm *vm, int signal_fd)
 {
 	struct signalfd_siginfo info;
@@ -227,21 +232,6 @@ static void handle_signal(struct vm *vm, int signal_fd)
 		vm_stop(vm, VM_SIGNALLED, info.ssi_signo, NULL);
 		break;
 	}
-}
-
-/* Returns false when there is nothing more to come. */
-static bool handle_input(struct vm *vm, size_t room)
-{
-	char buf[64];
-	ssize_t len;
-	bool quit;
-
-	len = term_read(buf, room < sizeof(buf) ? room : sizeof(buf), &quit);
-	if (len > 0)
-		vm->console.input(vm->console.dev, buf, len);
-	if (quit)
-		vm_stop(vm, VM_QUIT, 0, NULL);
-	return len > 0 || (len < 0 && (errno == EAGAIN || errno == EINTR));
 }
 
 /* What the main loop waits for: the fixed ones first, then the devices'. */
@@ -278,14 +268,11 @@ static void main_loop(struct vm *vm, int signal_fd)
 		[INPUT] = { .events = POLLIN },
 	};
 	unsigned int nr_watches = add_watches(vm, fds + WATCHES);
-	bool input_open = true;
 	eventfd_t count;
 
 	while (!atomic_load(&vm->stopping)) {
-		size_t room = vm->console.room(vm->console.dev);
-
 		/* Negative: poll() looks away. */
-		fds[INPUT].fd = input_open && room > TERM_READ_SLACK ? STDIN_FILENO : -1;
+		fds[INPUT].fd = console_wants_input(&vm->console) ? STDIN_FILENO : -1;
 		if (poll(fds, WATCHES + nr_watches, -1) < 0) {
 			if (errno != EINTR)
 				vm_stop(vm, VM_CRASH_RUN, errno, NULL);
@@ -295,8 +282,9 @@ static void main_loop(struct vm *vm, int signal_fd)
 			eventfd_read(vm->wake_fd, &count);
 		if (fds[SIGNALS].revents)
 			handle_signal(vm, signal_fd);
-		if (fds[INPUT].fd >= 0 && fds[INPUT].revents)
-			input_open = handle_input(vm, room);
+		if (fds[INPUT].fd >= 0 && fds[INPUT].revents && console_read(&vm->console))
+			vm_stop(vm, VM_QUIT, 0, NULL);
+		console_feed(&vm->console);
 		call_watches(vm, fds + WATCHES, nr_watches);
 	}
 }

@@ -2,8 +2,9 @@
 /*
  * A machine: what lives from one power-on of the guest to its reset or power-off.
  *
- * A guest's reboot is the end of one machine and the making of the next from the same configuration, so every
- * boot starts from the same state and no device has a reset of its own to get wrong.
+ * A guest's reboot is the end of one machine and the making of the next from the same
+ * configuration, so every boot starts from the same state and no device has a reset of its own to
+ * get wrong.
  */
 #ifndef VMM_VM_H
 #define VMM_VM_H
@@ -16,6 +17,7 @@
 
 #include "bus.h"
 #include "config.h"
+#include "console.h"
 #include "irq.h"
 #include "mem.h"
 #include "node.h"
@@ -46,18 +48,12 @@ struct vm_end {
 	struct vcpu *vcpu;
 };
 
-/* Where typed characters go: the device that is the guest's console. */
-struct vm_console {
-	void *dev;
-	size_t (*room)(void *dev);	/* how many bytes input() takes now */
-	void (*input)(void *dev, const char *buf, size_t len);
-};
-
 /* A file descriptor that the main loop watches for a device. */
 struct vm_watch {
 	int fd;
 	void *dev;
-	void (*readable)(void *dev);	/* on the main thread, without locks; has to read what is there */
+	void (*readable)(
+		void *dev); /* on the main thread, without locks; has to read what is there */
 	struct vm_watch *next;
 };
 
@@ -73,7 +69,7 @@ struct vm {
 	struct irq_router irq;
 	struct pci_host *pci;		/* made by the host bridge's device */
 	struct device *devices;		/* in reverse order of creation */
-	struct vm_console console;
+	struct console console;
 	struct vm_watch *watches;
 	struct vcpu **vcpus;
 	unsigned int nr_vcpus;		/* created so far */
@@ -83,28 +79,34 @@ struct vm {
 	int wake_fd;			/* eventfd: the main loop has to look again */
 };
 
-/* Make the machine that @config describes, loaded and ready to run. Returns 0 or a status, explained. */
+/*
+ * Make the machine that @config describes, loaded and ready to run. Returns 0 or a status,
+ * explained.
+ */
 int vm_create(struct vm **vm, const struct node *node, const struct config *config);
 
 /*
- * Run the machine until it ends; the reason is in @vm->end. @signal_fd is a signalfd whose signals end the machine
- * (job control signals are followed). Main thread. Returns 0 or a status, explained.
+ * Run the machine until it ends; the reason is in @vm->end. @signal_fd is a signalfd whose signals
+ * end the machine (job control signals are followed). Main thread. Returns 0 or a status,
+ * explained.
  */
 int vm_run(struct vm *vm, int signal_fd);
 
 /* Stop all its threads and give everything back. */
 void vm_destroy(struct vm *vm);
 
-/* End the machine, from any thread. vCPUs are out of the guest soon after, not when this returns. */
+/*
+ * End the machine, from any thread. vCPUs are out of the guest soon after, not when this returns.
+ */
 void vm_stop(struct vm *vm, enum vm_end_kind kind, int value, struct vcpu *vcpu);
 
 /*
- * Have the main loop call @watch->readable() whenever there is something to read, until the machine is destroyed. At
- * most VM_MAX_WATCHES in all. The guest does not run yet.
+ * Have the main loop call @watch->readable() whenever there is something to read, until the machine
+ * is destroyed. At most VM_MAX_WATCHES in all. The guest does not run yet.
  */
 void vm_add_watch(struct vm *vm, struct vm_watch *watch);
 
-/* Have the main loop look again whether the console has room. Any thread. */
+/* Have the main loop look again, whether the console has room too. Any thread. */
 void vm_wake(struct vm *vm);
 
 #endif
