@@ -20,7 +20,7 @@
 #include "vcpu.h"
 #include "vm.h"
 
-#define MAX_MSRS 256		/* of one KVM_GET_MSRS or KVM_SET_MSRS */
+#define MAX_MSRS 256		/* one KVM_GET_MSRS or KVM_SET_MSRS takes fewer */
 
 /* Who may see a row. The VMM may read and write all that the host has. */
 #define SAVED BIT(0)		/* KVM_GET_MSR_INDEX_LIST: part of what a VMM saves and restores */
@@ -89,14 +89,7 @@ static int read_apic_base(struct ost_vcpu *vcpu, u32 index, u64 *data, bool host
 
 static int write_apic_base(struct ost_vcpu *vcpu, u32 index, u64 data, bool host)
 {
-	int r;
-
-	if (!vcpu->apic)
-		return data != vcpu->apic_base;
-	r = ost_apic_base_write(vcpu, data, host);
-	if (!r)
-		ost_cpuid_refresh(vcpu);
-	return r;
+	return ost_apic_base_write(vcpu, data, host);
 }
 
 static int read_x2apic(struct ost_vcpu *vcpu, u32 index, u64 *data, bool host)
@@ -660,7 +653,7 @@ static int do_entries(struct ost_vcpu *vcpu, struct kvm_msrs __user *user, bool 
 
 	if (copy_from_user(&head, user, sizeof(head)))
 		return -EFAULT;
-	if (head.nmsrs > MAX_MSRS)
+	if (head.nmsrs >= MAX_MSRS)
 		return -E2BIG;
 	size = array_size(head.nmsrs, sizeof(*entries));
 	entries = memdup_user(user->entries, size);

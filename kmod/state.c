@@ -6,7 +6,6 @@
  */
 #include <linux/bitmap.h>
 #include <linux/string.h>
-#include <asm/apicdef.h>
 #include "backend.h"
 #include "fpu.h"
 #include "irqchip/irqchip.h"
@@ -21,9 +20,6 @@
 	 X86_EFLAGS_TF | X86_EFLAGS_IF | X86_EFLAGS_DF | X86_EFLAGS_OF | X86_EFLAGS_IOPL |         \
 	 X86_EFLAGS_NT | X86_EFLAGS_RF | X86_EFLAGS_VM | X86_EFLAGS_AC | X86_EFLAGS_VIF |          \
 	 X86_EFLAGS_VIP | X86_EFLAGS_ID)
-
-/* Bits of IA32_APIC_BASE that are always 0. */
-#define APIC_BASE_RESERVED (GENMASK_ULL(63, 52) | GENMASK_ULL(7, 0) | BIT_ULL(9))
 
 int ost_get_regs(struct ost_vcpu *vcpu, struct kvm_regs *out)
 {
@@ -131,13 +127,7 @@ static int set_apic_base(struct ost_vcpu *vcpu, u64 base)
 {
 	if (base == vcpu->apic_base)
 		return 0;
-	if (vcpu->apic)
-		return ost_apic_base_write(vcpu, base, true) ? -EINVAL : 0;
-	if ((base & (APIC_BASE_RESERVED | vcpu->cpuid.gpa_reserved)) ||
-	    (base & (X2APIC_ENABLE | MSR_IA32_APICBASE_ENABLE)) == X2APIC_ENABLE)
-		return -EINVAL;
-	vcpu->apic_base = base;
-	return 0;
+	return ost_apic_base_write(vcpu, base, true) ? -EINVAL : 0;
 }
 
 static void set_interrupt(struct ost_vcpu *vcpu, const struct kvm_sregs *in)

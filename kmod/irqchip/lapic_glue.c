@@ -250,7 +250,7 @@ static enum ost_apic_mode mode_of(u64 apic_base)
 
 static bool apic_base_valid(struct ost_vcpu *vcpu, u64 data, bool host)
 {
-	u64 reserved = vcpu->cpuid.gpa_reserved | 0x2ff;
+	u64 reserved = vcpu->cpuid.gpa_reserved | GENMASK_ULL(63, 52) | 0x2ff;
 	enum ost_apic_mode old = mode_of(vcpu->apic_base), new = mode_of(data);
 
 	if (!ost_has(vcpu, X2APIC))
