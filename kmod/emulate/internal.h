@@ -206,6 +206,8 @@ int ost_emul_write(struct ost_emul *e, enum ost_emul_seg seg, u64 offset, const 
 		   unsigned int len);
 int ost_emul_read_linear(struct ost_emul *e, u64 linear, void *buf, unsigned int len, u32 access);
 void ost_emul_log_reset(struct ost_emul *e);
+/* ops->probe for what may cross a page: OK for RAM, FAULT, UNHANDLEABLE for devices or without probe. */
+int ost_emul_probe(struct ost_emul *e, u64 linear, unsigned int len, bool write);
 
 /* The memory operand's offset, from the registers as they are now. */
 u64 ost_emul_effective_address(struct ost_emul *e);

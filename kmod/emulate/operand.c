@@ -136,22 +136,32 @@ int ost_emul_read_linear(struct ost_emul *e, u64 linear, void *buf, unsigned int
 	return ret == OST_EMUL_OK ? record(e, linear, buf, len) : ret;
 }
 
+int ost_emul_probe(struct ost_emul *e, u64 linear, unsigned int len, bool write)
+{
+	unsigned int first = min_t(u64, len, 0x1000 - (linear & 0xfff));
+	u32 access = write ? OST_EMUL_ACCESS_WRITE : 0;
+	int ret, second;
+
+	if (!e->ops->probe)
+		return OST_EMUL_UNHANDLEABLE;
+	ret = e->ops->probe(e, linear, first, access);
+	if (ret == OST_EMUL_FAULT || first == len)
+		return ret;
+	second = e->ops->probe(e, linear + first, len - first, access);
+	return second == OST_EMUL_OK ? ret : second;
+}
+
 /*
  * CPL 3 with CR0.AM and RFLAGS.AC: a page fault comes first, so the page is asked before #AC is raised
  * (APM vol. 2, 8.5). Only sizes that instructions align to are checked.
  */
 static int check_alignment(struct ost_emul *e, u64 linear, unsigned int len, bool write)
 {
-	int ret;
-
 	if (likely(!(e->cr0 & X86_CR0_AM) || !(e->rflags & X86_EFLAGS_AC)) ||
 	    ost_emul_cpl(e) != 3 || (len != 2 && len != 4 && len != 8) || !(linear & (len - 1)))
 		return OST_EMUL_OK;
-	if (e->ops->probe) {
-		ret = e->ops->probe(e, linear, len, write ? OST_EMUL_ACCESS_WRITE : 0);
-		if (ret == OST_EMUL_FAULT)
-			return ret;
-	}
+	if (ost_emul_probe(e, linear, len, write) == OST_EMUL_FAULT)
+		return OST_EMUL_FAULT;
 	return ost_emul_raise(e, OST_VEC_AC, true, 0);
 }
 

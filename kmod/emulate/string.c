@@ -188,29 +188,17 @@ static int batch_size(struct ost_emul *e, const struct string *s, enum ost_emul_
 		      bool write, u64 linear, unsigned int *elements)
 {
 	unsigned int in_page = (0x1000 - (linear & 0xfff)) / s->bytes;
-	u32 access = write ? OST_EMUL_ACCESS_WRITE : 0;
 	u64 n = min_t(u64, s->left, min_t(u64, in_page, OST_EMUL_PIO_BATCH / s->bytes));
 	u64 ignored;
 	int ret;
 
-	*elements = 1;
-	if (!e->ops->probe)
-		return OST_EMUL_OK;
-	if (!in_page) {
-		unsigned int first = 0x1000 - (linear & 0xfff);
-
-		ret = e->ops->probe(e, linear, first, access);
-		if (ret != OST_EMUL_FAULT)
-			ret = e->ops->probe(e, linear + first, s->bytes - first, access);
-		return ret == OST_EMUL_FAULT ? ret : OST_EMUL_OK;
-	}
-	if (e->rflags & (X86_EFLAGS_DF | X86_EFLAGS_TF) || offset + n * s->bytes - 1 > s->mask)
+	/* A single element may cross into the next page. */
+	if (n < 2 || e->rflags & (X86_EFLAGS_DF | X86_EFLAGS_TF) ||
+	    offset + n * s->bytes - 1 > s->mask ||
+	    ost_emul_linear(e, seg, offset, n * s->bytes, write, &ignored) != OST_EMUL_OK)
 		n = 1;
-	if (n > 1 && ost_emul_linear(e, seg, offset, n * s->bytes, write, &ignored) != OST_EMUL_OK)
-		n = 1;
-	ret = e->ops->probe(e, linear, n * s->bytes, access);
-	if (ret == OST_EMUL_OK)
-		*elements = n;
+	ret = ost_emul_probe(e, linear, n * s->bytes, write);
+	*elements = ret == OST_EMUL_OK ? n : 1;
 	return ret == OST_EMUL_FAULT ? ret : OST_EMUL_OK;
 }
 
