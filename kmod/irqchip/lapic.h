@@ -20,6 +20,7 @@
 #include <linux/compiler.h>
 #include <linux/kernel.h>
 #include <linux/kvm.h>
+#include <linux/limits.h>
 #include <linux/types.h>
 #include <asm/apicdef.h>
 #include "message.h"

@@ -24,39 +24,44 @@ struct reg {
 	u32 read_only;		/* bits that an MSR write may have set without effect */
 };
 
+#define R(access_) { .access = access_ }
+#define RW(access_, writable_) { .access = access_, .writable = writable_ }
+#define RWS(access_, writable_, read_only_)                                                        \
+	{ .access = access_, .writable = writable_, .read_only = read_only_ }
+
 static const struct reg regs[KVM_APIC_REG_SIZE / 0x10] = {
-	[APIC_ID >> 4] = { ALL_R | PAGE_W, 0xff000000 },
-	[APIC_LVR >> 4] = { ALL_R },
-	[APIC_TASKPRI >> 4] = { ALL_R | ALL_W, APIC_TPRI_MASK },
-	[APIC_ARBPRI >> 4] = { PAGE_R },
-	[APIC_PROCPRI >> 4] = { ALL_R },
+	[APIC_ID >> 4] = RW(ALL_R | PAGE_W, 0xff000000),
+	[APIC_LVR >> 4] = R(ALL_R),
+	[APIC_TASKPRI >> 4] = RW(ALL_R | ALL_W, APIC_TPRI_MASK),
+	[APIC_ARBPRI >> 4] = R(PAGE_R),
+	[APIC_PROCPRI >> 4] = R(ALL_R),
 	/* Through the page any value does; the MSR wants 0. */
-	[APIC_EOI >> 4] = { ALL_W },
-	[APIC_RRR >> 4] = { PAGE_R },
-	[APIC_LDR >> 4] = { ALL_R | PAGE_W, APIC_LDR_MASK },
-	[APIC_DFR >> 4] = { PAGE_R | PAGE_W, 0xf0000000 },
-	[APIC_SPIV >> 4] = { ALL_R | ALL_W,
-			     APIC_VECTOR_MASK | APIC_SPIV_APIC_ENABLED | APIC_SPIV_FOCUS_DISABLED },
-	[APIC_ISR >> 4 ... (APIC_ISR >> 4) + 7] = { ALL_R },
-	[APIC_TMR >> 4 ... (APIC_TMR >> 4) + 7] = { ALL_R },
-	[APIC_IRR >> 4 ... (APIC_IRR >> 4) + 7] = { ALL_R },
-	[APIC_ESR >> 4] = { ALL_R | ALL_W },
-	[APIC_ICR >> 4] = { ALL_R | ALL_W,
-			    APIC_VECTOR_MASK | APIC_DM_FIXED_MASK | APIC_DEST_LOGICAL |
-			    APIC_INT_ASSERT | APIC_INT_LEVELTRIG | APIC_DEST_ALLBUT,
-			    APIC_ICR_BUSY },
-	[APIC_ICR2 >> 4] = { PAGE_R | PAGE_W, 0xff000000 },
-	[APIC_LVTT >> 4] = { ALL_R | ALL_W, LVT_COMMON | APIC_LVT_TIMER_PERIODIC,
-			     APIC_SEND_PENDING },
-	[APIC_LVTTHMR >> 4] = { ALL_R | ALL_W, LVT_MODE, APIC_SEND_PENDING },
-	[APIC_LVTPC >> 4] = { ALL_R | ALL_W, LVT_MODE, APIC_SEND_PENDING },
-	[APIC_LVT0 >> 4] = { ALL_R | ALL_W, LVT_LINT, APIC_SEND_PENDING | APIC_LVT_REMOTE_IRR },
-	[APIC_LVT1 >> 4] = { ALL_R | ALL_W, LVT_LINT, APIC_SEND_PENDING | APIC_LVT_REMOTE_IRR },
-	[APIC_LVTERR >> 4] = { ALL_R | ALL_W, LVT_COMMON, APIC_SEND_PENDING },
-	[APIC_TMICT >> 4] = { ALL_R | ALL_W, ~0u },
-	[APIC_TMCCT >> 4] = { ALL_R },
-	[APIC_TDCR >> 4] = { ALL_R | ALL_W, 0xb },
-	[APIC_SELF_IPI >> 4] = { MSR_W, APIC_VECTOR_MASK },
+	[APIC_EOI >> 4] = RW(ALL_W, 0),
+	[APIC_RRR >> 4] = R(PAGE_R),
+	[APIC_LDR >> 4] = RW(ALL_R | PAGE_W, APIC_LDR_MASK),
+	[APIC_DFR >> 4] = RW(PAGE_R | PAGE_W, 0xf0000000),
+	[APIC_SPIV >> 4] = RW(ALL_R | ALL_W, APIC_VECTOR_MASK | APIC_SPIV_APIC_ENABLED |
+					     APIC_SPIV_FOCUS_DISABLED),
+	[APIC_ISR >> 4 ... (APIC_ISR >> 4) + 7] = R(ALL_R),
+	[APIC_TMR >> 4 ... (APIC_TMR >> 4) + 7] = R(ALL_R),
+	[APIC_IRR >> 4 ... (APIC_IRR >> 4) + 7] = R(ALL_R),
+	[APIC_ESR >> 4] = RW(ALL_R | ALL_W, 0),
+	[APIC_ICR >> 4] = RWS(ALL_R | ALL_W,
+			      APIC_VECTOR_MASK | APIC_DM_FIXED_MASK | APIC_DEST_LOGICAL |
+			      APIC_INT_ASSERT | APIC_INT_LEVELTRIG | APIC_DEST_ALLBUT,
+			      APIC_ICR_BUSY),
+	[APIC_ICR2 >> 4] = RW(PAGE_R | PAGE_W, 0xff000000),
+	[APIC_LVTT >> 4] = RWS(ALL_R | ALL_W, LVT_COMMON | APIC_LVT_TIMER_PERIODIC,
+			       APIC_SEND_PENDING),
+	[APIC_LVTTHMR >> 4] = RWS(ALL_R | ALL_W, LVT_MODE, APIC_SEND_PENDING),
+	[APIC_LVTPC >> 4] = RWS(ALL_R | ALL_W, LVT_MODE, APIC_SEND_PENDING),
+	[APIC_LVT0 >> 4] = RWS(ALL_R | ALL_W, LVT_LINT, APIC_SEND_PENDING | APIC_LVT_REMOTE_IRR),
+	[APIC_LVT1 >> 4] = RWS(ALL_R | ALL_W, LVT_LINT, APIC_SEND_PENDING | APIC_LVT_REMOTE_IRR),
+	[APIC_LVTERR >> 4] = RWS(ALL_R | ALL_W, LVT_COMMON, APIC_SEND_PENDING),
+	[APIC_TMICT >> 4] = RW(ALL_R | ALL_W, ~0u),
+	[APIC_TMCCT >> 4] = R(ALL_R),
+	[APIC_TDCR >> 4] = RW(ALL_R | ALL_W, 0xb),
+	[APIC_SELF_IPI >> 4] = RW(MSR_W, APIC_VECTOR_MASK),
 };
 
 static u32 writable(const struct ost_lapic *apic, u32 offset)
