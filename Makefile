@@ -63,7 +63,7 @@ check: deps-build deps-lint	## Build with W=1 and sparse for KERNEL, check scrip
 shell: deps-build deps-host	## A shell in an emulated host with the module loaded. ARGS='--with-kvm …' for hostrun
 	@selftests/hosts/hostrun --kernel '$(KERNEL)' --tty --timeout 0 $(ARGS) -- sh
 
-debug: deps-build deps-host	## The same, waiting for gdb on localhost:1234 (build/gdb-KERNEL has its commands)
+debug: deps-build deps-host	## The same, to which gdb can attach: gdb -x build/gdb-KERNEL
 	@selftests/hosts/hostrun --kernel '$(KERNEL)' --gdb --tty --timeout 0 $(ARGS) -- sh
 
 help:				## This list

@@ -41,6 +41,7 @@ def _settings(options, tty, merged):
         "HOST_SHARE": "1" if options.share and not options.pack else "",
         "HOST_INSTANCE": "" if options.no_module else options.instance,
         "HOST_MODULE_ARGS": options.module_args,
+        "HOST_GDB": "1" if options.gdb else "",
         "HOST_TTY": "1" if tty else "",
         "HOST_SIZE": terminal.size(0) if tty else "",
         "HOST_MERGED": "1" if merged else "",
@@ -232,6 +233,7 @@ class _Run:
         self.merged = merged
         self.console = _Console(options)
         self.ready = False
+        self.sections = []              # of our module: name and address
         self.status = None              # the command's exit status, once reported
         self.failure = None             # why there will be none
         self.left = None                # what was wrong after the command
@@ -331,8 +333,12 @@ class _Run:
         *lines, self._control_rest = (self._control_rest + data).split(b"\n")
         for line in lines:
             word, _, rest = line.decode(errors="replace").partition(" ")
-            if word == "ready":
+            if word == "section":
+                self.sections.append(rest.split())
+            elif word == "ready":
                 self.ready = True
+                if self.sections:
+                    self._write_gdb()
                 self._flush_input()
                 if not self.options.quiet:
                     cache.say(f"the host is up after {self.seconds():.1f} s")
@@ -342,6 +348,17 @@ class _Run:
                 self.left = rest
             elif word == "status":
                 self.status = int(rest)
+
+    def _write_gdb(self):
+        """Write gdb's commands for attaching, with the module's symbols where the host has it."""
+        module = cache.BUILD / self.options.kernel / f"{self.options.instance}.ko"
+        text = next(address for name, address in self.sections if name == ".text")
+        others = "".join(f" -s {name} {address}" for name, address in self.sections
+                         if name in (".data", ".bss", ".rodata", ".init.text"))
+        path = cache.BUILD / f"gdb-{self.options.kernel}"
+        path.write_text(f"add-symbol-file {module} {text}{others}\n"
+                        "target remote localhost:1234\n", encoding="utf-8")
+        cache.say(f"attach with: gdb -x {path.relative_to(cache.REPO)}")
 
     def _turn(self, deadline):
         """Move what is there to move; returns False once the time is up."""
