@@ -13,6 +13,7 @@
 #include "cpuid.h"
 #include "fpu.h"
 #include "ioctl.h"
+#include "irqchip/irqchip.h"
 #include "msr.h"
 #include "system.h"
 #include "vcpu.h"
@@ -33,7 +34,6 @@ long ost_check_extension(struct ost_vm *vm, unsigned long cap)
 	case KVM_CAP_NOP_IO_DELAY:
 	case KVM_CAP_MP_STATE:
 	case KVM_CAP_USER_NMI:
-	case KVM_CAP_IRQ_ROUTING:
 	case KVM_CAP_IRQ_INJECT_STATUS:
 	case KVM_CAP_PIT2:
 	case KVM_CAP_PIT_STATE2:
@@ -71,6 +71,8 @@ long ost_check_extension(struct ost_vm *vm, unsigned long cap)
 		return OST_MAX_VCPUS;
 	case KVM_CAP_MAX_VCPU_ID:
 		return OST_MAX_VCPU_ID + 1;
+	case KVM_CAP_IRQ_ROUTING:
+		return OST_MAX_GSI_ROUTES;	/* the ABI's clients take it for the number */
 	case KVM_CAP_NR_MEMSLOTS:
 		return OST_MAX_SLOTS;
 	case KVM_CAP_SYNC_MMU:
