@@ -150,6 +150,8 @@ static int backing(struct vm *vm, const uint64_t *arg)
 
 	if (arg[3] > MAX_BACKING)
 		return -EINVAL;
+	if (!arg[3])
+		return vm_slot(vm, arg[0], 0, 0, 0, NULL);
 	p = back(arg[4], arg[3]);
 	if (p == MAP_FAILED)
 		return -errno;

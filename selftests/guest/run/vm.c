@@ -256,7 +256,7 @@ static void *vcpu_thread(void *arg)
 static int setup(struct vm *vm, const char *path)
 {
 	const char *device = getenv("OST_DEVICE");
-	struct kvm_pit_config pit = { 0 };
+	struct kvm_pit_config pit = { .flags = KVM_PIT_SPEAKER_DUMMY };
 	struct boot_info *info;
 
 	device = device && *device ? device : "/dev/ostler";
