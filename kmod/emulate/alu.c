@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Arithmetic and logic. Operands come in e->op[].value, truncated to their size or sign-extended; the result
- * goes to e->op[0].value and is truncated when stored. Flags: APM vol. 3, 3.1 and each instruction.
+ * Arithmetic and logic. Operands come in e->op[].value, truncated to their size or sign-extended;
+ * the result goes to e->op[0].value and is truncated when stored. Flags: APM vol. 3, 3.1 and each
+ * instruction.
  */
 #include "internal.h"
 
@@ -24,8 +25,8 @@ u64 ost_emul_result_flags(u64 result, unsigned int bytes)
 }
 
 /*
- * Flags of a + b (+ carry in) = result. A bit carries out where both operands have it, or where one has and
- * the result has not; so the carry chain is read off without a wider type.
+ * Flags of a + b (+ carry in) = result. A bit carries out where both operands have it, or where one
+ * has and the result has not; so the carry chain is read off without a wider type.
  */
 static u64 add_flags(u64 a, u64 b, u64 result, unsigned int bytes)
 {
@@ -144,7 +145,8 @@ int ost_exec_inc(struct ost_emul *e)
 	u64 a = dst->value;
 
 	dst->value = a + 1;
-	ost_emul_set_flags(e, OST_FLAGS_ARITH & ~X86_EFLAGS_CF, add_flags(a, 1, dst->value, dst->bytes));
+	ost_emul_set_flags(e, OST_FLAGS_ARITH & ~X86_EFLAGS_CF,
+			   add_flags(a, 1, dst->value, dst->bytes));
 	return OST_EMUL_OK;
 }
 
@@ -154,7 +156,8 @@ int ost_exec_dec(struct ost_emul *e)
 	u64 a = dst->value;
 
 	dst->value = a - 1;
-	ost_emul_set_flags(e, OST_FLAGS_ARITH & ~X86_EFLAGS_CF, sub_flags(a, 1, dst->value, dst->bytes));
+	ost_emul_set_flags(e, OST_FLAGS_ARITH & ~X86_EFLAGS_CF,
+			   sub_flags(a, 1, dst->value, dst->bytes));
 	return OST_EMUL_OK;
 }
 
@@ -175,8 +178,8 @@ int ost_exec_neg(struct ost_emul *e)
 }
 
 /*
- * The source register gets the old destination, and is stored first: with the same register twice the sum stays.
- * If memory can't be written the register goes back, as all do.
+ * The source register gets the old destination, and is stored first: with the same register twice
+ * the sum stays. If memory can't be written the register goes back, as all do.
  */
 int ost_exec_xadd(struct ost_emul *e)
 {
@@ -188,8 +191,8 @@ int ost_exec_xadd(struct ost_emul *e)
 }
 
 /*
- * If the comparison fails the accumulator gets the destination's value. Memory is written all the same, with what
- * it held (APM vol. 3, CMPXCHG); a register stays as it is, upper half and all.
+ * If the comparison fails the accumulator gets the destination's value. Memory is written all the
+ * same, with what it held (APM vol. 3, CMPXCHG); a register stays as it is, upper half and all.
  */
 int ost_exec_cmpxchg(struct ost_emul *e)
 {

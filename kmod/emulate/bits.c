@@ -20,8 +20,9 @@ static void do_bit(struct ost_emul *e, enum bit_op what)
 }
 
 /*
- * With a register as bit offset and a memory operand the offset is signed and reaches beyond the operand
- * (APM vol. 3, BT); these forms come F_RAW, the forms with an immediate have their operands loaded.
+ * With a register as bit offset and a memory operand the offset is signed and reaches beyond the
+ * operand (APM vol. 3, BT); these forms come F_RAW, the forms with an immediate have their operands
+ * loaded.
  */
 static int bit_instruction(struct ost_emul *e, enum bit_op what)
 {
@@ -39,7 +40,9 @@ static int bit_instruction(struct ost_emul *e, enum bit_op what)
 		s64 bit = ost_sign_extend(src->value, src->bytes);
 
 		/* in operands, then in bytes */
-		e->mem_offset += (bit >> (dst->bytes == 8 ? 6 : dst->bytes == 4 ? 5 : 4)) *
+		e->mem_offset += (bit >> (dst->bytes == 8   ? 6
+					  : dst->bytes == 4 ? 5
+							    : 4)) *
 				 dst->bytes;
 		e->mem_offset &= ost_mask(e->address_size);
 	}
@@ -70,7 +73,9 @@ int ost_exec_btc(struct ost_emul *e)
 	return bit_instruction(e, BIT_COMPLEMENT);
 }
 
-/* Of zero the scans find nothing: ZF, and the whole destination register stays (APM vol. 3, BSF). */
+/*
+ * Of zero the scans find nothing: ZF, and the whole destination register stays (APM vol. 3, BSF).
+ */
 static int bit_scan(struct ost_emul *e, bool forward)
 {
 	u64 src = e->op[1].value;
@@ -158,8 +163,7 @@ int ost_exec_andn(struct ost_emul *e)
 	if (e->vector_bytes != 16)
 		return ost_emul_ud(e);
 	e->op[0].value = ~ost_gpr(e, e->vvvv) & e->op[1].value;
-	ost_emul_set_flags(e,
-			   X86_EFLAGS_CF | X86_EFLAGS_ZF | X86_EFLAGS_SF | X86_EFLAGS_OF,
+	ost_emul_set_flags(e, X86_EFLAGS_CF | X86_EFLAGS_ZF | X86_EFLAGS_SF | X86_EFLAGS_OF,
 			   ost_emul_result_flags(e->op[0].value, bytes) & ~X86_EFLAGS_PF);
 	return OST_EMUL_OK;
 }

@@ -116,7 +116,10 @@ int ost_exec_popa(struct ost_emul *e)
 	return OST_EMUL_OK;
 }
 
-/* PUSHF and POPF in virtual-8086 mode need IOPL 3, or CR4.VME with its virtual interrupt flag (not done). */
+/*
+ * PUSHF and POPF in virtual-8086 mode need IOPL 3, or CR4.VME with its virtual interrupt flag (not
+ * done).
+ */
 static int check_vm86_flags(struct ost_emul *e)
 {
 	if (e->mode != OST_EMUL_VM86 || ost_emul_iopl(e) == 3)

@@ -182,7 +182,10 @@ static int decode_prefixes(struct ost_emul *e)
 	return OST_EMUL_OK;
 }
 
-/* R, X and B come inverted, in the top three bits. Outside 64-bit mode there are no upper registers. */
+/*
+ * R, X and B come inverted, in the top three bits. Outside 64-bit mode there are no upper
+ * registers.
+ */
 static void take_inverted_rxb(struct ost_emul *e, u8 byte)
 {
 	e->rex = ost_emul_is64(e) ? 0x40 | (~byte >> 5 & 7) : 0x40;
@@ -230,7 +233,9 @@ static int decode_vex(struct ost_emul *e)
 	if (e->vex == 0x62) {
 		e->map = (byte[0] & 7) + 1;
 		e->vector_bytes = 16 << (byte[2] >> 5 & 3);
-		/* Reserved bits; without them it is an encoding of another age (SDM vol. 2A, 2.7). */
+		/*
+		 * Reserved bits; without them it is an encoding of another age (SDM vol. 2A, 2.7).
+		 */
 		if (byte[0] & 8 || !(byte[1] & 4))
 			return OST_EMUL_UNHANDLEABLE;
 	} else {
@@ -240,8 +245,8 @@ static int decode_vex(struct ost_emul *e)
 }
 
 /*
- * Whether an escape byte starts VEX, EVEX or XOP, or is the old instruction of that number: outside 64-bit
- * mode what follows tells, by forms that LES, LDS, BOUND and POP do not have.
+ * Whether an escape byte starts VEX, EVEX or XOP, or is the old instruction of that number: outside
+ * 64-bit mode what follows tells, by forms that LES, LDS, BOUND and POP do not have.
  */
 static int find_vex(struct ost_emul *e, bool *is_vex)
 {
@@ -418,8 +423,8 @@ static void find_sizes(struct ost_emul *e, u32 flags)
 static const struct {
 	s8 base, index;
 } rm16[8] = {
-	{ OST_RBX, OST_RSI }, { OST_RBX, OST_RDI }, { OST_RBP, OST_RSI }, { OST_RBP, OST_RDI },
-	{ OST_RSI, -1 },      { OST_RDI, -1 },	    { OST_RBP, -1 },	  { OST_RBX, -1 },
+	{OST_RBX, OST_RSI}, {OST_RBX, OST_RDI}, {OST_RBP, OST_RSI}, {OST_RBP, OST_RDI},
+	{OST_RSI, -1},	    {OST_RDI, -1},	{OST_RBP, -1},	    {OST_RBX, -1},
 };
 
 static int decode_mem16(struct ost_emul *e)
@@ -656,8 +661,6 @@ static int skip_immediates(struct ost_emul *e, u32 flags)
 
 	if (flags & F_IMM8)
 		bytes = 1;
-	else if (flags & F_IMM16)
-		bytes = 2;
 	else if (flags & F_IMMZ)
 		bytes = e->vex ? 4 : arg_bytes(e, OST_SZ_Z);
 	if (bytes) {
@@ -688,7 +691,7 @@ static void reset_decoded(struct ost_emul *e)
 	e->modrm_rm = 0;
 	e->imm2 = 0;
 	memset(e->op, 0, sizeof(e->op));
-	e->mem = (struct ost_emul_mem){ .seg = OST_DS, .base = -1, .index = -1, .scale = 1 };
+	e->mem = (struct ost_emul_mem){.seg = OST_DS, .base = -1, .index = -1, .scale = 1};
 }
 
 int ost_emul_decode(struct ost_emul *e)

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The instruction emulator: decodes any x86 instruction (its length, identity and operands) and executes
- * those that reach device memory, ports or privileged state. It touches the guest through struct
- * ost_emul_ops only, allocates nothing, takes no lock and never sleeps by itself, so the same sources
- * build in userspace.
+ * The instruction emulator: decodes any x86 instruction (its length, identity and operands) and
+ * executes those that reach device memory, ports or privileged state. It touches the guest through
+ * struct ost_emul_ops only, allocates nothing, takes no lock and never sleeps by itself, so the
+ * same sources build in userspace.
  *
  * One instruction, as the core drives it:
  *
  *	ost_emul_begin(e, bytes, count);	bytes: those a decode assist delivered, or none
  *	fill e->gpr, rip, rflags, cr0, cr4, efer, cpl
- *	ost_emul_decode(e);			e->len and e->id are known; fetches through ops->fetch
+ *	ost_emul_decode(e);			e->len and e->id are known now
  *	ost_emul_execute(e);
  *	write e->gpr, rip and rflags back	after EVERY result: they are consistent at any time
  *
@@ -33,28 +33,34 @@
 
 enum ost_emul_result {
 	/*
-	 * Done. e->completed tells whether the instruction ended (RIP has moved, or a jump was taken) or a
-	 * repeated string instruction wants to go on (RIP stands still; entering the guest or
-	 * executing again both continue it). Then look at e->shadow and e->single_step.
+	 * Done. e->completed tells whether the instruction ended (RIP has moved, or a jump was
+	 * taken) or a repeated string instruction wants to go on (RIP stands still; entering the
+	 * guest or executing again both continue it). Then look at e->shadow and e->single_step.
 	 */
 	OST_EMUL_OK,
 	/* e->exception is to be injected. Registers are as that exception shall see them. */
 	OST_EMUL_FAULT,
 	/*
-	 * A callback answered IO: userspace has to deliver data first. Nothing of the instruction (of
-	 * this iteration, in a repeated one) was done. Once the data is there call ost_emul_execute()
-	 * again with the same context (the core may reload the general registers, but nothing else):
-	 * accesses that had been answered are replayed from a log, so the next callback called is the
-	 * one that answered IO, with the same arguments, and now delivers the data.
+	 * A callback answered IO: userspace has to deliver data first. Nothing of the instruction
+	 * (of this iteration, in a repeated one) was done. Once the data is there call
+	 * ost_emul_execute() again with the same context (the core may reload the general
+	 * registers, but nothing else): accesses that had been answered are replayed from a log, so
+	 * the next callback called is the one that answered IO, with the same arguments, and now
+	 * delivers the data.
 	 */
 	OST_EMUL_IO,
 	/* The guest is to be entered again without a change: a LOCKed update lost a race. */
 	OST_EMUL_RETRY,
-	/* Not something this emulator can do, or not in this mode; e->bytes[0..e->fetched) to report. */
+	/*
+	 * Not something this emulator can do, or not in this mode; e->bytes[0..e->fetched) to
+	 * report.
+	 */
 	OST_EMUL_UNHANDLEABLE,
 };
 
-/* As CR0.PE, RFLAGS.VM, EFER.LMA and CS.L/D make it; PROT16 and PROT32 include compatibility mode. */
+/*
+ * As CR0.PE, RFLAGS.VM, EFER.LMA and CS.L/D make it; PROT16 and PROT32 include compatibility mode.
+ */
 enum ost_emul_mode {
 	OST_EMUL_REAL,
 	OST_EMUL_VM86,
@@ -63,6 +69,7 @@ enum ost_emul_mode {
 	OST_EMUL_LONG64,
 };
 
+/* clang-format off */
 /* Indices of e->gpr, in the encoding's order. */
 enum ost_emul_gpr {
 	OST_RAX, OST_RCX, OST_RDX, OST_RBX, OST_RSP, OST_RBP, OST_RSI, OST_RDI,
@@ -77,7 +84,9 @@ enum ost_emul_seg {
 	OST_NR_SEGS,
 };
 
-/* Instructions that can be intercepted, for cores that learn only that one was met, not its length. */
+/*
+ * Instructions that can be intercepted, for cores that learn only that one was met, not its length.
+ */
 enum ost_emul_id {
 	OST_INSN_OTHER,
 	OST_INSN_CLGI, OST_INSN_CLI, OST_INSN_CLTS, OST_INSN_CPUID, OST_INSN_HLT,
@@ -94,13 +103,16 @@ enum ost_emul_id {
 	OST_INSN_VMRUN, OST_INSN_VMSAVE, OST_INSN_WBINVD, OST_INSN_WBNOINVD, OST_INSN_WRMSR,
 	OST_INSN_XGETBV, OST_INSN_XSETBV,
 };
+/* clang-format on */
 
 /* How a callback is to make an access. */
 #define OST_EMUL_ACCESS_SYSTEM BIT(0) /* descriptor tables, TSS: supervisor whatever the CPL */
 #define OST_EMUL_ACCESS_RMW    BIT(1) /* a read whose write follows: a page fault says "write" */
 #define OST_EMUL_ACCESS_WRITE  BIT(2) /* probe only: ask for writing */
 
-/* What blocks interrupts for the next instruction (APM vol. 2, 15.21.5; SDM vol. 3C, table 25-3). */
+/*
+ * What blocks interrupts for the next instruction (APM vol. 2, 15.21.5; SDM vol. 3C, table 25-3).
+ */
 enum ost_emul_shadow {
 	OST_EMUL_SHADOW_NONE,
 	OST_EMUL_SHADOW_STI,
@@ -117,51 +129,58 @@ struct ost_emul_exception {
 struct ost_emul;
 
 /*
- * What the emulator asks of the core. Addresses are linear: the segment's base is added and its limit, type
- * and the canonical form are checked. An access may cross a page. Unless told otherwise a callback
- * answers OST_EMUL_OK; FAULT after ost_emul_raise() or ost_emul_raise_pf(); IO, RETRY or
+ * What the emulator asks of the core. Addresses are linear: the segment's base is added and its
+ * limit, type and the canonical form are checked. An access may cross a page. Unless told otherwise
+ * a callback answers OST_EMUL_OK; FAULT after ost_emul_raise() or ost_emul_raise_pf(); IO, RETRY or
  * UNHANDLEABLE. Instructions that need a callback which is NULL are UNHANDLEABLE.
  */
 struct ost_emul_ops {
-	/* Instruction bytes; within a page. IO makes no sense here: code in device memory is UNHANDLEABLE. */
+	/*
+	 * Instruction bytes; within a page. IO makes no sense here: code in device memory is
+	 * UNHANDLEABLE.
+	 */
 	int (*fetch)(struct ost_emul *e, u64 linear, void *buf, unsigned int len);
 
 	/*
-	 * Data. A write is its instruction's (its iteration's) last act and cannot be undone: a callback that
-	 * hands it to userspace keeps a copy and answers OK. Both halves of a write that crosses pages
-	 * are translated before either is written. Setting e->yield asks a repeated instruction to
-	 * stop after this iteration, so that what was posted can be sent.
+	 * Data. A write is its instruction's (its iteration's) last act and cannot be undone: a
+	 * callback that hands it to userspace keeps a copy and answers OK. Both halves of a write
+	 * that crosses pages are translated before either is written. Setting e->yield asks a
+	 * repeated instruction to stop after this iteration, so that what was posted can be sent.
 	 */
 	int (*read)(struct ost_emul *e, u64 linear, void *buf, unsigned int len, u32 access);
 	int (*write)(struct ost_emul *e, u64 linear, const void *buf, unsigned int len, u32 access);
 
 	/*
-	 * A LOCKed update of 1, 2, 4, 8 or 16 bytes after a read of 'old' with ACCESS_RMW: RETRY when
-	 * memory no longer holds 'old'. On device memory it is a plain write.
+	 * A LOCKed update of 1, 2, 4, 8 or 16 bytes after a read of 'old' with ACCESS_RMW: RETRY
+	 * when memory no longer holds 'old'. On device memory it is a plain write.
 	 */
 	int (*cmpxchg)(struct ost_emul *e, u64 linear, const void *old, const void *new,
 		       unsigned int len, u32 access);
 
 	/*
-	 * Checks an access within a page without making it: OK when it would reach RAM, UNHANDLEABLE when it
-	 * would reach a device, else FAULT. After an OK, string I/O reads or writes up to
-	 * OST_EMUL_PIO_BATCH bytes there at once. NULL means one element at a time, and that a
-	 * fault of INS's write is met after its port was read.
+	 * Checks an access within a page without making it: OK when it would reach RAM,
+	 * UNHANDLEABLE when it would reach a device, else FAULT. After an OK, string I/O reads or
+	 * writes up to OST_EMUL_PIO_BATCH bytes there at once. NULL means one element at a time,
+	 * and that a fault of INS's write is met after its port was read.
 	 */
 	int (*probe)(struct ost_emul *e, u64 linear, unsigned int len, u32 access);
 
-	/* 'count' elements of 'size' 1, 2 or 4 bytes, all from or to the one port; buf holds them packed. */
+	/*
+	 * 'count' elements of 'size' 1, 2 or 4 bytes, all from or to the one port; buf holds them
+	 * packed.
+	 */
 	int (*pio)(struct ost_emul *e, u16 port, unsigned int size, bool in, void *buf,
 		   unsigned int count);
 
 	void (*get_segment)(struct ost_emul *e, enum ost_emul_seg seg, struct kvm_segment *var);
-	int (*set_segment)(struct ost_emul *e, enum ost_emul_seg seg, const struct kvm_segment *var);
+	int (*set_segment)(struct ost_emul *e, enum ost_emul_seg seg,
+			   const struct kvm_segment *var);
 	void (*get_dt)(struct ost_emul *e, bool idt, struct kvm_dtable *dt);
 	int (*set_dt)(struct ost_emul *e, bool idt, const struct kvm_dtable *dt);
 
 	/*
-	 * nr is 0, 2, 3, 4 or 8 for CRs, 0-3, 6, 7 for DRs (4 and 5 are mapped, CR4.DE, DR7.GD and CPL
-	 * are checked by the emulator). The core checks the value: FAULT with #GP.
+	 * nr is 0, 2, 3, 4 or 8 for CRs, 0-3, 6, 7 for DRs (4 and 5 are mapped, CR4.DE, DR7.GD and
+	 * CPL are checked by the emulator). The core checks the value: FAULT with #GP.
 	 */
 	int (*get_cr)(struct ost_emul *e, unsigned int nr, u64 *val);
 	int (*set_cr)(struct ost_emul *e, unsigned int nr, u64 val);
@@ -184,8 +203,8 @@ struct ost_emul_ops {
 	int (*hypercall)(struct ost_emul *e);
 
 	/*
-	 * XMM (len 16) or YMM (len 32) register nr, 0-15. Setting 16 bytes keeps the upper half, setting
-	 * 32 zeroes what lies above. CR0, CR4 and XCR0 were checked.
+	 * XMM (len 16) or YMM (len 32) register nr, 0-15. Setting 16 bytes keeps the upper half,
+	 * setting 32 zeroes what lies above. CR0, CR4 and XCR0 were checked.
 	 */
 	int (*get_vec)(struct ost_emul *e, unsigned int nr, void *buf, unsigned int len);
 	int (*set_vec)(struct ost_emul *e, unsigned int nr, const void *buf, unsigned int len);
@@ -193,14 +212,14 @@ struct ost_emul_ops {
 
 enum ost_emul_operand_kind {
 	OST_OPND_NONE,
-	OST_OPND_REG,  /* general register 'reg'; 'high' for AH, CH, DH, BH */
-	OST_OPND_MEM,  /* seg:offset */
-	OST_OPND_IMM,  /* 'value', sign-extended where the instruction says so */
-	OST_OPND_SEG,  /* segment register 'reg' */
+	OST_OPND_REG, /* general register 'reg'; 'high' for AH, CH, DH, BH */
+	OST_OPND_MEM, /* seg:offset */
+	OST_OPND_IMM, /* 'value', sign-extended where the instruction says so */
+	OST_OPND_SEG, /* segment register 'reg' */
 	OST_OPND_CR,
 	OST_OPND_DR,
-	OST_OPND_VEC,  /* XMM or YMM 'reg' */
-	OST_OPND_FAR,  /* immediate far pointer: selector in 'reg', offset in 'value' */
+	OST_OPND_VEC, /* XMM or YMM 'reg' */
+	OST_OPND_FAR, /* immediate far pointer: selector in 'reg', offset in 'value' */
 };
 
 struct ost_emul_operand {
@@ -244,7 +263,7 @@ struct ost_emul {
 	/* Set once. */
 	const struct ost_emul_ops *ops;
 	void *vcpu;
-	bool amd;	/* AMD's rules where the vendors differ (66 on near branches, far 64-bit loads) */
+	bool amd;	/* AMD's rules where the vendors differ */
 	bool has_tzcnt; /* of the CPU: else F3 0F BC and BD execute as BSF and BSR */
 	bool has_lzcnt;
 
@@ -259,9 +278,9 @@ struct ost_emul {
 
 	/* Outputs. */
 	struct ost_emul_exception exception;
-	u8 id;		  /* enum ost_emul_id */
-	u8 len;		  /* of the decoded instruction */
-	u8 fetched;	  /* bytes of 'bytes' that are valid */
+	u8 id;	    /* enum ost_emul_id */
+	u8 len;	    /* of the decoded instruction */
+	u8 fetched; /* bytes of 'bytes' that are valid */
 	u8 bytes[OST_EMUL_MAX_LEN + 1];
 	u8 shadow;	  /* enum ost_emul_shadow, set when this instruction completed */
 	bool completed;	  /* the instruction ended; not set between iterations */
@@ -274,13 +293,13 @@ struct ost_emul {
 	u8 operand_size; /* 2, 4, 8 */
 	u8 address_size; /* 2, 4, 8 */
 	u8 rex;
-	u8 rep;	 /* 0, 0xf2 or 0xf3: the last of them */
+	u8 rep;		 /* 0, 0xf2 or 0xf3: the last of them */
 	s8 seg_override; /* enum ost_emul_seg or -1 */
 	bool lock;
 	bool operand_prefix; /* 66 */
 	bool address_prefix; /* 67 */
-	u8 map;	 /* 1: one byte, 2: 0F, 3: 0F38, 4: 0F3A; VEX and EVEX: likewise; 8-10: XOP */
-	u8 vex;	 /* 0, 0xc5, 0xc4, 0x62 (EVEX), 0x8f (XOP) */
+	u8 map; /* 1: one byte, 2: 0F, 3: 0F38, 4: 0F3A; VEX and EVEX: likewise; 8-10: XOP */
+	u8 vex; /* 0, 0xc5, 0xc4, 0x62 (EVEX), 0x8f (XOP) */
 	u8 vvvv;
 	u8 vector_bytes; /* 16, 32, 64 */
 	bool vex_w;
@@ -292,7 +311,7 @@ struct ost_emul {
 	u8 modrm_rm;  /* with REX.B */
 	struct ost_emul_mem mem;
 	struct ost_emul_operand op[3]; /* destination, source, second source */
-	u64 imm2; /* ENTER's level, EXTRQ's second immediate */
+	u64 imm2;		       /* ENTER's level, EXTRQ's second immediate */
 	const struct ost_opcode *opc;
 
 	/* Working state. */
@@ -310,16 +329,16 @@ struct ost_emul {
 void ost_emul_init(struct ost_emul *e, const struct ost_emul_ops *ops, void *vcpu);
 
 /*
- * Starts on a new instruction: forgets all of the one before. 'bytes' are the first 'count' (0-15) bytes at
- * CS:RIP if the CPU delivered them; the rest is fetched as needed.
+ * Starts on a new instruction: forgets all of the one before. 'bytes' are the first 'count' (0-15)
+ * bytes at CS:RIP if the CPU delivered them; the rest is fetched as needed.
  */
 void ost_emul_begin(struct ost_emul *e, const u8 *bytes, unsigned int count);
 
 /*
- * Decodes the instruction at CS:RIP. Fetches no byte of a page that the instruction does not reach. Returns
- * OK with e->len, e->id and the decoded fields set; FAULT when fetching faults, the instruction is longer
- * than 15 bytes or its encoding is one that is always #UD; UNHANDLEABLE for an encoding that is not known.
- * OK does not mean that it can be executed.
+ * Decodes the instruction at CS:RIP. Fetches no byte of a page that the instruction does not reach.
+ * Returns OK with e->len, e->id and the decoded fields set; FAULT when fetching faults, the
+ * instruction is longer than 15 bytes or its encoding is one that is always #UD; UNHANDLEABLE for
+ * an encoding that is not known. OK does not mean that it can be executed.
  */
 int ost_emul_decode(struct ost_emul *e);
 
@@ -336,8 +355,8 @@ static inline unsigned int ost_emul_insn_len(const struct ost_emul *e)
 u64 ost_emul_next_rip(const struct ost_emul *e);
 
 /*
- * Record an exception to be injected; both return OST_EMUL_FAULT, so that callers can return them. Real mode
- * pushes no error code (APM vol. 2, 8.2), so there has_error_code stays clear.
+ * Record an exception to be injected; both return OST_EMUL_FAULT, so that callers can return them.
+ * Real mode pushes no error code (APM vol. 2, 8.2), so there has_error_code stays clear.
  */
 static inline int ost_emul_raise(struct ost_emul *e, u8 vector, bool has_error_code, u32 error_code)
 {

@@ -10,8 +10,8 @@ struct saved {
 };
 
 /*
- * LOCK is legal before a few instructions, and only when they write memory (APM vol. 3, 1.2.5). AMD reaches
- * CR8 by LOCK and MOV CR0, outside 64-bit mode (APM vol. 3, MOV CRn).
+ * LOCK is legal before a few instructions, and only when they write memory (APM vol. 3, 1.2.5). AMD
+ * reaches CR8 by LOCK and MOV CR0, outside 64-bit mode (APM vol. 3, MOV CRn).
  */
 static bool lock_is_legal(struct ost_emul *e)
 {
@@ -65,8 +65,9 @@ static int run(struct ost_emul *e)
 }
 
 /*
- * RF ends with the instruction that ran under it, but stays set between the iterations of a repeated one: an
- * interrupt then saves it, so that a breakpoint on the instruction is not met again (APM vol. 2, 3.1.6).
+ * RF ends with the instruction that ran under it, but stays set between the iterations of a
+ * repeated one: an interrupt then saves it, so that a breakpoint on the instruction is not met
+ * again (APM vol. 2, 3.1.6).
  */
 static void complete(struct ost_emul *e, u64 rip, u64 rflags)
 {
@@ -88,7 +89,7 @@ static void complete(struct ost_emul *e, u64 rip, u64 rflags)
 
 int ost_emul_execute(struct ost_emul *e)
 {
-	struct saved saved = { .rip = e->rip, .rflags = e->rflags };
+	struct saved saved = {.rip = e->rip, .rflags = e->rflags};
 	int ret;
 
 	if (!e->opc)

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Far jumps, calls and returns, and software interrupts, as real mode has them; far jumps, calls and returns also in
- * virtual-8086 mode, which has the same. Protected mode's, with gates and privilege changes, run on the CPU
- * and are not executed here.
+ * Far jumps, calls and returns, and software interrupts, as real mode has them; far jumps, calls
+ * and returns also in virtual-8086 mode, which has the same. Protected mode's, with gates and
+ * privilege changes, run on the CPU and are not executed here.
  */
 #include "internal.h"
 

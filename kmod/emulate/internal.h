@@ -21,8 +21,8 @@ enum {
 	OST_VEC_AC = 17,
 };
 
-#define OST_FLAGS_ARITH                                                                            \
-	(X86_EFLAGS_CF | X86_EFLAGS_PF | X86_EFLAGS_AF | X86_EFLAGS_ZF | X86_EFLAGS_SF |          \
+#define OST_FLAGS_ARITH                                                                  \
+	(X86_EFLAGS_CF | X86_EFLAGS_PF | X86_EFLAGS_AF | X86_EFLAGS_ZF | X86_EFLAGS_SF | \
 	 X86_EFLAGS_OF)
 
 /* The opcode maps by their number in ost_emul.map. */
@@ -46,15 +46,15 @@ enum {
 	OST_AT_DX,
 	OST_AT_ONE,
 	OST_AT_IMM,
-	OST_AT_SIMM,  /* sign-extended 8-bit immediate */
+	OST_AT_SIMM, /* sign-extended 8-bit immediate */
 	OST_AT_REL,
 	OST_AT_MOFFS,
 	OST_AT_FAR,
-	OST_AT_SEG,   /* ModRM.reg */
-	OST_AT_CR,    /* ModRM.reg */
-	OST_AT_DR,    /* ModRM.reg */
-	OST_AT_VREG,  /* ModRM.reg, vector register */
-	OST_AT_VRM,   /* ModRM.rm, vector register or memory */
+	OST_AT_SEG,  /* ModRM.reg */
+	OST_AT_CR,   /* ModRM.reg */
+	OST_AT_DR,   /* ModRM.reg */
+	OST_AT_VREG, /* ModRM.reg, vector register */
+	OST_AT_VRM,  /* ModRM.rm, vector register or memory */
 };
 
 enum {
@@ -63,7 +63,6 @@ enum {
 	OST_SZ_W = 2,
 	OST_SZ_D = 4,
 	OST_SZ_Q = 8,
-	OST_SZ_DQ = 16,
 	OST_SZ_V = 32, /* operand size */
 	OST_SZ_Z,      /* operand size, but 4 for 8 */
 	OST_SZ_Y,      /* 4, or 8 with REX.W or VEX.W */
@@ -83,33 +82,30 @@ struct ost_opcode {
 	u8 id; /* enum ost_emul_id */
 };
 
-#define F_MODRM	   BIT(0)
-#define F_BY_REG   BIT(1)  /* sub[ModRM.reg], 8 entries */
-#define F_BY_RM	   BIT(2)  /* sub[ModRM.rm], 8 entries */
-#define F_BY_MOD   BIT(3)  /* sub[0] for memory, sub[1] for registers */
-#define F_BY_PP	   BIT(4)  /* sub[none, 66, F3, F2] */
-#define F_BY_ANY   (F_BY_REG | F_BY_RM | F_BY_MOD | F_BY_PP)
-#define F_IMM8	   BIT(5)  /* immediate bytes of instructions that are only measured */
-#define F_IMM16	   BIT(6)
-#define F_IMMZ	   BIT(7)
-#define F_IMM8_2   BIT(8)  /* a byte more, into imm2 */
-#define F_LOCK	   BIT(9)  /* LOCK is allowed with a memory destination */
-#define F_NO64	   BIT(10) /* #UD in 64-bit mode */
-#define F_D64	   BIT(11) /* in 64-bit mode the operand size is 8, or 2 with 66 */
-#define F_F64	   BIT(12) /* in 64-bit mode the operand size is 8 whatever the prefixes */
-#define F_NEAR	   BIT(13) /* a near branch: as F_F64, but AMD honours 66 (APM vol. 3, 1.2.4) */
-#define F_RD	   BIT(14) /* the destination is read */
-#define F_WR	   BIT(15) /* the destination is written */
-#define F_RMW	   (F_RD | F_WR)
-#define F_RAW	   BIT(16) /* exec makes the accesses by itself */
-#define F_KEEP	   BIT(17) /* exec leaves registers right on failure; don't restore them (strings) */
-#define F_PRIV	   BIT(18) /* #GP(0) unless CPL is 0 */
-#define F_PROT	   BIT(19) /* #UD in real and virtual-8086 mode */
-#define F_UD	   BIT(20) /* defined to raise #UD */
-#define F_REGONLY  BIT(21) /* ModRM.mod is ignored */
-#define F_VEX_L0   BIT(22) /* VEX.L must be 0 */
-#define F_MODRM_3  BIT(23) /* ModRM must name a register, else the encoding is not known */
-#define F_KNOWN	   BIT(24) /* the entry is not empty, though it has nothing else */
+#define F_MODRM	  BIT(0)
+#define F_BY_REG  BIT(1) /* sub[ModRM.reg], 8 entries */
+#define F_BY_RM	  BIT(2) /* sub[ModRM.rm], 8 entries */
+#define F_BY_MOD  BIT(3) /* sub[0] for memory, sub[1] for registers */
+#define F_BY_PP	  BIT(4) /* sub[none, 66, F3, F2] */
+#define F_BY_ANY  (F_BY_REG | F_BY_RM | F_BY_MOD | F_BY_PP)
+#define F_IMM8	  BIT(5) /* immediate bytes of instructions that are only measured */
+#define F_IMMZ	  BIT(7)
+#define F_IMM8_2  BIT(8)  /* a byte more, into imm2 */
+#define F_LOCK	  BIT(9)  /* LOCK is allowed with a memory destination */
+#define F_NO64	  BIT(10) /* #UD in 64-bit mode */
+#define F_D64	  BIT(11) /* in 64-bit mode the operand size is 8, or 2 with 66 */
+#define F_F64	  BIT(12) /* in 64-bit mode the operand size is 8 whatever the prefixes */
+#define F_NEAR	  BIT(13) /* a near branch: as F_F64, but AMD honours 66 (APM vol. 3, 1.2.4) */
+#define F_RD	  BIT(14) /* the destination is read */
+#define F_WR	  BIT(15) /* the destination is written */
+#define F_RMW	  (F_RD | F_WR)
+#define F_RAW	  BIT(16) /* exec makes the accesses by itself */
+#define F_KEEP	  BIT(17) /* exec leaves registers right on failure: none are restored */
+#define F_PRIV	  BIT(18) /* #GP(0) unless CPL is 0 */
+#define F_PROT	  BIT(19) /* #UD in real and virtual-8086 mode */
+#define F_UD	  BIT(20) /* defined to raise #UD */
+#define F_REGONLY BIT(21) /* ModRM.mod is ignored */
+#define F_KNOWN	  BIT(22) /* the entry is not empty, though it has nothing else */
 
 extern const struct ost_opcode ost_opcodes_1b[256];
 extern const struct ost_opcode ost_opcodes_0f[256];
@@ -206,7 +202,10 @@ int ost_emul_write(struct ost_emul *e, enum ost_emul_seg seg, u64 offset, const 
 		   unsigned int len);
 int ost_emul_read_linear(struct ost_emul *e, u64 linear, void *buf, unsigned int len, u32 access);
 void ost_emul_log_reset(struct ost_emul *e);
-/* ops->probe for what may cross a page: OK for RAM, FAULT, UNHANDLEABLE for devices or without probe. */
+/*
+ * ops->probe for what may cross a page: OK for RAM, FAULT, UNHANDLEABLE for devices or without
+ * probe.
+ */
 int ost_emul_probe(struct ost_emul *e, u64 linear, unsigned int len, bool write);
 
 /* The memory operand's offset, from the registers as they are now. */
@@ -239,62 +238,165 @@ void ost_emul_set_flags(struct ost_emul *e, u64 affected, u64 flags);
 /* segment.c: loads a segment register as MOV, POP and LDS do; system registers too. */
 int ost_emul_load_segment(struct ost_emul *e, enum ost_emul_seg seg, u16 selector);
 
-/* Execution functions, a line a file; the tables (tables.c, tables_0f.c) name them. */
+/* clang-format off */
+/* Execution functions; the tables (tables.c, tables_0f.c) name them. */
 #define OST_EXEC(name) int ost_exec_##name(struct ost_emul *e)
 
 /* alu.c */
-OST_EXEC(add); OST_EXEC(or); OST_EXEC(adc); OST_EXEC(sbb); OST_EXEC(and); OST_EXEC(sub);
-OST_EXEC(xor); OST_EXEC(cmp); OST_EXEC(test); OST_EXEC(inc); OST_EXEC(dec); OST_EXEC(not);
-OST_EXEC(neg); OST_EXEC(xadd); OST_EXEC(cmpxchg); OST_EXEC(cmpxchg16b);
+OST_EXEC(add);
+OST_EXEC(or);
+OST_EXEC(adc);
+OST_EXEC(sbb);
+OST_EXEC(and);
+OST_EXEC(sub);
+OST_EXEC(xor);
+OST_EXEC(cmp);
+OST_EXEC(test);
+OST_EXEC(inc);
+OST_EXEC(dec);
+OST_EXEC(not);
+OST_EXEC(neg);
+OST_EXEC(xadd);
+OST_EXEC(cmpxchg);
+OST_EXEC(cmpxchg16b);
 
 /* shift.c */
-OST_EXEC(rol); OST_EXEC(ror); OST_EXEC(rcl); OST_EXEC(rcr); OST_EXEC(shl); OST_EXEC(shr);
-OST_EXEC(sar); OST_EXEC(shld); OST_EXEC(shrd);
+OST_EXEC(rol);
+OST_EXEC(ror);
+OST_EXEC(rcl);
+OST_EXEC(rcr);
+OST_EXEC(shl);
+OST_EXEC(shr);
+OST_EXEC(sar);
+OST_EXEC(shld);
+OST_EXEC(shrd);
 
 /* bits.c */
-OST_EXEC(bt); OST_EXEC(bts); OST_EXEC(btr); OST_EXEC(btc); OST_EXEC(bsf); OST_EXEC(bsr);
-OST_EXEC(tzcnt); OST_EXEC(lzcnt); OST_EXEC(popcnt); OST_EXEC(crc32); OST_EXEC(andn);
+OST_EXEC(bt);
+OST_EXEC(bts);
+OST_EXEC(btr);
+OST_EXEC(btc);
+OST_EXEC(bsf);
+OST_EXEC(bsr);
+OST_EXEC(tzcnt);
+OST_EXEC(lzcnt);
+OST_EXEC(popcnt);
+OST_EXEC(crc32);
+OST_EXEC(andn);
 OST_EXEC(bswap);
 
 /* muldiv.c */
-OST_EXEC(mul); OST_EXEC(imul1); OST_EXEC(imul2); OST_EXEC(imul3); OST_EXEC(div); OST_EXEC(idiv);
-OST_EXEC(cbw); OST_EXEC(cwd);
+OST_EXEC(mul);
+OST_EXEC(imul1);
+OST_EXEC(imul2);
+OST_EXEC(imul3);
+OST_EXEC(div);
+OST_EXEC(idiv);
+OST_EXEC(cbw);
+OST_EXEC(cwd);
 
 /* move.c */
-OST_EXEC(mov); OST_EXEC(movsx); OST_EXEC(movbe); OST_EXEC(xchg); OST_EXEC(lea); OST_EXEC(cmov);
-OST_EXEC(setcc); OST_EXEC(xlat); OST_EXEC(nop); OST_EXEC(movsxd); OST_EXEC(lahf); OST_EXEC(sahf);
-OST_EXEC(flag); OST_EXEC(bound);
+OST_EXEC(mov);
+OST_EXEC(movsx);
+OST_EXEC(movbe);
+OST_EXEC(xchg);
+OST_EXEC(lea);
+OST_EXEC(cmov);
+OST_EXEC(setcc);
+OST_EXEC(xlat);
+OST_EXEC(nop);
+OST_EXEC(movsxd);
+OST_EXEC(lahf);
+OST_EXEC(sahf);
+OST_EXEC(flag);
+OST_EXEC(bound);
 
 /* control.c */
-OST_EXEC(jmp); OST_EXEC(jmp_ind); OST_EXEC(call); OST_EXEC(call_ind); OST_EXEC(ret); OST_EXEC(jcc);
-OST_EXEC(loop); OST_EXEC(jcxz); OST_EXEC(push); OST_EXEC(pop); OST_EXEC(pusha); OST_EXEC(popa);
-OST_EXEC(pushf); OST_EXEC(popf); OST_EXEC(enter); OST_EXEC(leave);
+OST_EXEC(jmp);
+OST_EXEC(jmp_ind);
+OST_EXEC(call);
+OST_EXEC(call_ind);
+OST_EXEC(ret);
+OST_EXEC(jcc);
+OST_EXEC(loop);
+OST_EXEC(jcxz);
+OST_EXEC(push);
+OST_EXEC(pop);
+OST_EXEC(pusha);
+OST_EXEC(popa);
+OST_EXEC(pushf);
+OST_EXEC(popf);
+OST_EXEC(enter);
+OST_EXEC(leave);
 
 /* far.c */
-OST_EXEC(jmp_far); OST_EXEC(call_far); OST_EXEC(ret_far); OST_EXEC(int); OST_EXEC(iret);
+OST_EXEC(jmp_far);
+OST_EXEC(call_far);
+OST_EXEC(ret_far);
+OST_EXEC(int);
+OST_EXEC(iret);
 
 /* segment.c */
-OST_EXEC(mov_from_seg); OST_EXEC(mov_to_seg); OST_EXEC(push_seg); OST_EXEC(pop_seg);
-OST_EXEC(load_far); OST_EXEC(lldt); OST_EXEC(ltr); OST_EXEC(sldt); OST_EXEC(str);
+OST_EXEC(mov_from_seg);
+OST_EXEC(mov_to_seg);
+OST_EXEC(push_seg);
+OST_EXEC(pop_seg);
+OST_EXEC(load_far);
+OST_EXEC(lldt);
+OST_EXEC(ltr);
+OST_EXEC(sldt);
+OST_EXEC(str);
 
 /* string.c */
-OST_EXEC(movs); OST_EXEC(stos); OST_EXEC(lods); OST_EXEC(cmps); OST_EXEC(scas); OST_EXEC(ins);
+OST_EXEC(movs);
+OST_EXEC(stos);
+OST_EXEC(lods);
+OST_EXEC(cmps);
+OST_EXEC(scas);
+OST_EXEC(ins);
 OST_EXEC(outs);
 
 /* system.c */
-OST_EXEC(in); OST_EXEC(out); OST_EXEC(hlt); OST_EXEC(cli); OST_EXEC(sti); OST_EXEC(clts);
-OST_EXEC(cpuid); OST_EXEC(rdmsr); OST_EXEC(wrmsr); OST_EXEC(rdtsc); OST_EXEC(rdtscp);
-OST_EXEC(rdpmc); OST_EXEC(wbinvd); OST_EXEC(invlpg); OST_EXEC(mov_from_cr); OST_EXEC(mov_to_cr);
-OST_EXEC(mov_from_dr); OST_EXEC(mov_to_dr); OST_EXEC(smsw); OST_EXEC(lmsw); OST_EXEC(sgdt);
-OST_EXEC(lgdt); OST_EXEC(xgetbv); OST_EXEC(xsetbv); OST_EXEC(hypercall);
+OST_EXEC(in);
+OST_EXEC(out);
+OST_EXEC(hlt);
+OST_EXEC(cli);
+OST_EXEC(sti);
+OST_EXEC(clts);
+OST_EXEC(cpuid);
+OST_EXEC(rdmsr);
+OST_EXEC(wrmsr);
+OST_EXEC(rdtsc);
+OST_EXEC(rdtscp);
+OST_EXEC(rdpmc);
+OST_EXEC(wbinvd);
+OST_EXEC(invlpg);
+OST_EXEC(mov_from_cr);
+OST_EXEC(mov_to_cr);
+OST_EXEC(mov_from_dr);
+OST_EXEC(mov_to_dr);
+OST_EXEC(smsw);
+OST_EXEC(lmsw);
+OST_EXEC(sgdt);
+OST_EXEC(lgdt);
+OST_EXEC(xgetbv);
+OST_EXEC(xsetbv);
+OST_EXEC(hypercall);
 
 /* IN's and OUT's right to a port (system.c): OK or #GP(0). */
 int ost_emul_check_io(struct ost_emul *e, u16 port, unsigned int bytes);
 
 /* sse.c */
-OST_EXEC(vec_load); OST_EXEC(vec_load_aligned); OST_EXEC(vec_store); OST_EXEC(vec_store_aligned);
-OST_EXEC(vec_half_load); OST_EXEC(vec_half_store); OST_EXEC(movd_to_vec); OST_EXEC(movd_from_vec);
+OST_EXEC(vec_load);
+OST_EXEC(vec_load_aligned);
+OST_EXEC(vec_store);
+OST_EXEC(vec_store_aligned);
+OST_EXEC(vec_half_load);
+OST_EXEC(vec_half_store);
+OST_EXEC(movd_to_vec);
+OST_EXEC(movd_from_vec);
 
 #undef OST_EXEC
+/* clang-format on */
 
 #endif

@@ -44,7 +44,10 @@ int ost_exec_lea(struct ost_emul *e)
 	return OST_EMUL_OK;
 }
 
-/* The source is read in both cases; a 32-bit destination is zero-extended in both (APM vol. 3, CMOVcc). */
+/*
+ * The source is read in both cases; a 32-bit destination is zero-extended in both (APM vol. 3,
+ * CMOVcc).
+ */
 int ost_exec_cmov(struct ost_emul *e)
 {
 	if (ost_emul_condition(e, e->opcode))
@@ -131,7 +134,8 @@ int ost_exec_bound(struct ost_emul *e)
 	memcpy(&lower, pair, bytes);
 	memcpy(&upper, pair + bytes, bytes);
 	index = ost_sign_extend(ost_gpr(e, e->op[0].reg), bytes);
-	if (index < (s64)ost_sign_extend(lower, bytes) || index > (s64)ost_sign_extend(upper, bytes))
+	if (index < (s64)ost_sign_extend(lower, bytes) ||
+	    index > (s64)ost_sign_extend(upper, bytes))
 		return ost_emul_raise(e, OST_VEC_BR, false, 0);
 	return OST_EMUL_OK;
 }

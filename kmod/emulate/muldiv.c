@@ -75,14 +75,14 @@ int ost_exec_imul3(struct ost_emul *e)
 	struct ost_emul_operand *dst = &e->op[0];
 	u64 hi;
 
-	set_overflow(e, !multiply_signed(e->op[1].value, e->op[2].value, dst->bytes, &dst->value,
-					 &hi));
+	set_overflow(
+		e, !multiply_signed(e->op[1].value, e->op[2].value, dst->bytes, &dst->value, &hi));
 	return OST_EMUL_OK;
 }
 
 /*
- * hi:lo by divisor, all of 'bytes' bytes; false when the quotient has more. The check comes before the
- * division, so that no guest makes the host's DIV fault.
+ * hi:lo by divisor, all of 'bytes' bytes; false when the quotient has more. The check comes before
+ * the division, so that no guest makes the host's DIV fault.
  */
 static bool divide(u64 lo, u64 hi, u64 divisor, unsigned int bytes, u64 *quotient, u64 *remainder)
 {

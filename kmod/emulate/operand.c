@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Memory through segments, the log of reads that makes instructions restartable, operands and the stack.
+ * Memory through segments, the log of reads that makes instructions restartable, operands and the
+ * stack.
  */
 #include "internal.h"
 
@@ -27,7 +28,10 @@ static int segment_fault(struct ost_emul *e, enum ost_emul_seg seg)
 	return ost_emul_raise(e, seg == OST_SS ? OST_VEC_SS : OST_VEC_GP, true, 0);
 }
 
-/* Type of access against type of segment (APM vol. 2, 4.7.3); not checked in real and virtual-8086 mode. */
+/*
+ * Type of access against type of segment (APM vol. 2, 4.7.3); not checked in real and virtual-8086
+ * mode.
+ */
 static bool segment_allows(struct ost_emul *e, const struct kvm_segment *s, bool write)
 {
 	bool code = s->type & 8, readable_or_writable = s->type & 2;
@@ -41,7 +45,9 @@ static bool segment_allows(struct ost_emul *e, const struct kvm_segment *s, bool
 	return !code || readable_or_writable;
 }
 
-/* Offsets first to last against the limit; expand-down segments have it below (APM vol. 2, 4.7.3). */
+/*
+ * Offsets first to last against the limit; expand-down segments have it below (APM vol. 2, 4.7.3).
+ */
 static bool within_limit(const struct kvm_segment *s, u64 first, u64 last)
 {
 	bool expand_down = (s->type & 0xc) == 4;
@@ -99,7 +105,10 @@ static bool replay(struct ost_emul *e, u64 linear, void *buf, unsigned int len)
 	for (i = 0; i < log->next; i++)
 		start += log->entry[i].len;
 	if (log->entry[log->next].where != linear || log->entry[log->next].len != len) {
-		/* Registers were changed meanwhile: what was read belongs to another instruction now. */
+		/*
+		 * Registers were changed meanwhile: what was read belongs to another instruction
+		 * now.
+		 */
 		log->entries = log->next;
 		log->used = start;
 		return false;
@@ -152,8 +161,8 @@ int ost_emul_probe(struct ost_emul *e, u64 linear, unsigned int len, bool write)
 }
 
 /*
- * CPL 3 with CR0.AM and RFLAGS.AC: a page fault comes first, so the page is asked before #AC is raised
- * (APM vol. 2, 8.5). Only sizes that instructions align to are checked.
+ * CPL 3 with CR0.AM and RFLAGS.AC: a page fault comes first, so the page is asked before #AC is
+ * raised (APM vol. 2, 8.5). Only sizes that instructions align to are checked.
  */
 static int check_alignment(struct ost_emul *e, u64 linear, unsigned int len, bool write)
 {

@@ -2,10 +2,10 @@
 /* Loading and storing segment registers (APM vol. 2, 4.5-4.9). */
 #include "internal.h"
 
-#define SELECTOR_RPL(selector) ((selector) & 3)
-#define SELECTOR_TI  4
+#define SELECTOR_RPL(selector) ((selector)&3)
+#define SELECTOR_TI	       4
 /* What of a selector an error code holds. */
-#define SELECTOR_ERROR(selector) ((selector) & 0xfffc)
+#define SELECTOR_ERROR(selector) ((selector)&0xfffc)
 
 #define DESC_ACCESSED	(1ULL << 40)
 #define DESC_TSS_BUSY	(1ULL << 41)
@@ -100,7 +100,7 @@ static int load_real(struct ost_emul *e, enum ost_emul_seg seg, u16 selector)
 
 static int load_null(struct ost_emul *e, enum ost_emul_seg seg, u16 selector)
 {
-	struct kvm_segment s = { .selector = selector, .unusable = 1 };
+	struct kvm_segment s = {.selector = selector, .unusable = 1};
 
 	/* A null SS is for 64-bit mode below CPL 3 (APM vol. 2, 4.8.3). */
 	if (seg == OST_SS) {
@@ -249,7 +249,10 @@ int ost_exec_str(struct ost_emul *e)
 	return check_umip(e);
 }
 
-/* A system descriptor from the GDT: 16 bytes in long mode, whose upper half extends the base (APM vol. 2, 4.8). */
+/*
+ * A system descriptor from the GDT: 16 bytes in long mode, whose upper half extends the base (APM
+ * vol. 2, 4.8).
+ */
 static int read_system_descriptor(struct ost_emul *e, u16 selector, u64 *linear, u64 desc[2])
 {
 	unsigned int len = e->efer & EFER_LMA ? 16 : 8;
@@ -264,8 +267,7 @@ static int read_system_descriptor(struct ost_emul *e, u16 selector, u64 *linear,
 	return ost_emul_read_linear(e, *linear, desc, len, OST_EMUL_ACCESS_SYSTEM);
 }
 
-static int unpack_system(struct ost_emul *e, const u64 desc[2], u16 selector,
-			 struct kvm_segment *s)
+static int unpack_system(struct ost_emul *e, const u64 desc[2], u16 selector, struct kvm_segment *s)
 {
 	unpack(desc[0], selector, s);
 	s->base |= desc[1] << 32;
@@ -278,7 +280,7 @@ static int unpack_system(struct ost_emul *e, const u64 desc[2], u16 selector,
 int ost_exec_lldt(struct ost_emul *e)
 {
 	u16 selector = e->op[0].value;
-	struct kvm_segment s = { .selector = selector, .unusable = 1 };
+	struct kvm_segment s = {.selector = selector, .unusable = 1};
 	u64 linear, desc[2];
 	int ret;
 

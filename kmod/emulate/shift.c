@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Shifts and rotates. The count is taken modulo 32, or 64 for 64-bit operands; with a count of zero no flag
- * changes. OF is defined for single shifts only; for others it is what the same formula gives, as CPUs do.
+ * Shifts and rotates. The count is taken modulo 32, or 64 for 64-bit operands; with a count of zero
+ * no flag changes. OF is defined for single shifts only; for others it is what the same formula
+ * gives, as CPUs do.
  */
 #include "internal.h"
 
@@ -112,7 +113,10 @@ int ost_exec_shl(struct ost_emul *e)
 
 	if (!count)
 		return OST_EMUL_OK;
-	/* Bytes and words can be shifted out wholly: bits 8 and up of the wide result are what left. */
+	/*
+	 * Bytes and words can be shifted out wholly: bits 8 and up of the wide result are what
+	 * left.
+	 */
 	result = value << (count - 1);
 	cf = top_bit(result, bytes);
 	result <<= 1;
@@ -142,8 +146,8 @@ int ost_exec_sar(struct ost_emul *e)
 }
 
 /*
- * Double shifts by more than the operand's bits (only 16-bit operands have such counts) are undefined, and
- * CPUs differ; OF tells a change of sign.
+ * Double shifts by more than the operand's bits (only 16-bit operands have such counts) are
+ * undefined, and CPUs differ; OF tells a change of sign.
  */
 static int double_shift(struct ost_emul *e, bool left)
 {

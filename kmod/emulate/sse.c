@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Moves between vector registers and memory, as compilers use them on device memory. The registers are the core's;
- * nothing here touches the FPU.
+ * Moves between vector registers and memory, as compilers use them on device memory. The registers
+ * are the core's; nothing here touches the FPU.
  */
 #include "internal.h"
 
-#define VEC_BYTES 32
+#define VEC_BYTES    32
 #define XCR0_SSE_AVX 6
 
 /* State that makes vector instructions #UD or #NM (APM vol. 4, 1.6; SDM vol. 2A, 2.4). */
@@ -53,7 +53,10 @@ static int set_register(struct ost_emul *e, unsigned int reg, const u8 *image)
 	return e->ops->set_vec(e, reg, image, e->vex ? 32 : 16);
 }
 
-/* In 64-bit mode CPUs look at alignment before canonical form, which shows with addresses relative to SS. */
+/*
+ * In 64-bit mode CPUs look at alignment before canonical form, which shows with addresses relative
+ * to SS.
+ */
 static int check_vec_alignment(struct ost_emul *e, const struct ost_emul_operand *op, bool write)
 {
 	u64 linear = e->mem_offset;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * String instructions. Registers change with each iteration that is done, so that whatever ends the loop (a
- * fault, a wait for userspace, the bound on iterations) leaves them as the CPU would between iterations.
+ * String instructions. Registers change with each iteration that is done, so that whatever ends the
+ * loop (a fault, a wait for userspace, the bound on iterations) leaves them as the CPU would
+ * between iterations.
  */
 #include "internal.h"
 
@@ -60,8 +61,8 @@ static void count_down(struct ost_emul *e, struct string *s, unsigned int elemen
 }
 
 /*
- * A fault in the middle of comparisons gives the flags back as they were before the instruction (SDM vol. 2B, REP);
- * counter and addresses stay where it happened.
+ * A fault in the middle of comparisons gives the flags back as they were before the instruction
+ * (SDM vol. 2B, REP); counter and addresses stay where it happened.
  */
 static int repeat(struct ost_emul *e, int (*iteration)(struct ost_emul *e, struct string *s),
 		  bool compares)
@@ -78,8 +79,7 @@ static int repeat(struct ost_emul *e, int (*iteration)(struct ost_emul *e, struc
 		if (ret != OST_EMUL_OK)
 			return ret;
 		count_down(e, &s, 1);
-		if (compares && s.repeated &&
-		    !(e->rflags & X86_EFLAGS_ZF) == (e->rep == 0xf3))
+		if (compares && s.repeated && !(e->rflags & X86_EFLAGS_ZF) == (e->rep == 0xf3))
 			return OST_EMUL_OK;
 		if (e->yield || e->rflags & X86_EFLAGS_TF)
 			break;
@@ -181,8 +181,8 @@ int ost_exec_scas(struct ost_emul *e)
 }
 
 /*
- * How many elements from 'linear' on go in one batch: those that a page, the buffer, the address size and the
- * segment hold, if they are RAM. One at least: that may cross pages, or be a device's.
+ * How many elements from 'linear' on go in one batch: those that a page, the buffer, the address
+ * size and the segment hold, if they are RAM. One at least: that may cross pages, or be a device's.
  */
 static int batch_size(struct ost_emul *e, const struct string *s, enum ost_emul_seg seg, u64 offset,
 		      bool write, u64 linear, unsigned int *elements)
@@ -202,7 +202,10 @@ static int batch_size(struct ost_emul *e, const struct string *s, enum ost_emul_
 	return ret == OST_EMUL_FAULT ? ret : OST_EMUL_OK;
 }
 
-/* What a port delivered, to memory: at once, or an element at a time where RAM has become a device meanwhile. */
+/*
+ * What a port delivered, to memory: at once, or an element at a time where RAM has become a device
+ * meanwhile.
+ */
 static int store_input(struct ost_emul *e, const struct string *s, u64 linear,
 		       unsigned int elements, bool at_once)
 {
@@ -261,10 +264,12 @@ static int output(struct ost_emul *e, struct string *s)
 	if (ret != OST_EMUL_OK)
 		return ret;
 
-	/* A batch is RAM, which can be read again; a single element may have to wait for userspace. */
+	/*
+	 * A batch is RAM, which can be read again; a single element may have to wait for userspace.
+	 */
 	if (elements > 1)
-		ret = e->ops->read ? e->ops->read(e, linear, e->pio_buf, elements * s->bytes, 0) :
-				     OST_EMUL_UNHANDLEABLE;
+		ret = e->ops->read ? e->ops->read(e, linear, e->pio_buf, elements * s->bytes, 0)
+				   : OST_EMUL_UNHANDLEABLE;
 	else
 		ret = ost_emul_read_linear(e, linear, e->pio_buf, s->bytes, 0);
 	if (ret == OST_EMUL_OK)

@@ -6,8 +6,8 @@
 #define DR7_GD BIT_ULL(13)
 
 /*
- * The TSS's I/O permission bitmap decides when IOPL does not, and always in virtual-8086 mode (APM vol. 2,
- * 12.2.4). The CPU reads two bytes of it always, so the limit has to cover both.
+ * The TSS's I/O permission bitmap decides when IOPL does not, and always in virtual-8086 mode (APM
+ * vol. 2, 12.2.4). The CPU reads two bytes of it always, so the limit has to cover both.
  */
 static int check_io_bitmap(struct ost_emul *e, u16 port, unsigned int bytes)
 {
@@ -23,8 +23,7 @@ static int check_io_bitmap(struct ost_emul *e, u16 port, unsigned int bytes)
 		return ret;
 	if ((u32)base + port / 8 + 1 > tr->limit)
 		return ost_emul_gp(e, 0);
-	ret = ost_emul_read_linear(e, tr->base + base + port / 8, &bits, 2,
-				   OST_EMUL_ACCESS_SYSTEM);
+	ret = ost_emul_read_linear(e, tr->base + base + port / 8, &bits, 2, OST_EMUL_ACCESS_SYSTEM);
 	if (ret != OST_EMUL_OK)
 		return ret;
 	return bits & wanted ? ost_emul_gp(e, 0) : OST_EMUL_OK;
@@ -249,7 +248,9 @@ int ost_exec_mov_to_cr(struct ost_emul *e)
 	return e->ops->set_cr ? e->ops->set_cr(e, nr, e->op[1].value) : OST_EMUL_UNHANDLEABLE;
 }
 
-/* DR4 and DR5 are other names of DR6 and DR7 unless CR4.DE; DR7.GD guards all (APM vol. 2, 13.1.1). */
+/*
+ * DR4 and DR5 are other names of DR6 and DR7 unless CR4.DE; DR7.GD guards all (APM vol. 2, 13.1.1).
+ */
 static int debug_register(struct ost_emul *e, const struct ost_emul_operand *op, unsigned int *nr)
 {
 	u64 dr6, dr7;

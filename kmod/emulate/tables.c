@@ -2,6 +2,8 @@
 /* The one-byte opcodes and their groups (APM vol. 3, appendix A; SDM vol. 2D, appendix A). */
 #include "tables.h"
 
+/* clang-format off */
+
 const struct ost_opcode ost_opcode_bare = LEN(0);
 const struct ost_opcode ost_opcode_modrm = LEN(F_MODRM);
 const struct ost_opcode ost_opcode_modrm_imm8 = LEN(F_MODRM | F_IMM8);

@@ -1,20 +1,23 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* The notation of the opcode tables: operand names are those of the manuals' opcode maps (SDM vol. 2D, A.2). */
+/*
+ * The notation of the opcode tables: operand names are those of the manuals' opcode maps (SDM vol.
+ * 2D, A.2).
+ */
 #ifndef OST_EMULATE_TABLES_H
 #define OST_EMULATE_TABLES_H
 
 #include "internal.h"
 
+/* clang-format off */
+
 #define A_NONE 0
 #define A_Eb   OST_ARG(OST_AT_RM, OST_SZ_B)
 #define A_Ew   OST_ARG(OST_AT_RM, OST_SZ_W)
-#define A_Ed   OST_ARG(OST_AT_RM, OST_SZ_D)
 #define A_Ev   OST_ARG(OST_AT_RM, OST_SZ_V)
 #define A_Ez   OST_ARG(OST_AT_RM, OST_SZ_Z)
 #define A_Ey   OST_ARG(OST_AT_RM, OST_SZ_Y)
 #define A_Ewv  OST_ARG(OST_AT_RM, OST_SZ_WV)
 #define A_Gb   OST_ARG(OST_AT_REG, OST_SZ_B)
-#define A_Gw   OST_ARG(OST_AT_REG, OST_SZ_W)
 #define A_Gv   OST_ARG(OST_AT_REG, OST_SZ_V)
 #define A_Gy   OST_ARG(OST_AT_REG, OST_SZ_Y)
 #define A_Ib   OST_ARG(OST_AT_IMM, OST_SZ_B)
@@ -34,7 +37,6 @@
 #define A_1    OST_ARG(OST_AT_ONE, OST_SZ_B)
 #define A_Zb   OST_ARG(OST_AT_OPREG, OST_SZ_B)
 #define A_Zv   OST_ARG(OST_AT_OPREG, OST_SZ_V)
-#define A_Zy   OST_ARG(OST_AT_OPREG, OST_SZ_Y)
 #define A_Sw   OST_ARG(OST_AT_SEG, OST_SZ_W)
 #define A_Cn   OST_ARG(OST_AT_CR, OST_SZ_N)
 #define A_Dn   OST_ARG(OST_AT_DR, OST_SZ_N)
@@ -44,7 +46,6 @@
 #define A_My   OST_ARG(OST_AT_MEM, OST_SZ_Y)
 #define A_Mv   OST_ARG(OST_AT_MEM, OST_SZ_V)
 #define A_Mq   OST_ARG(OST_AT_MEM, OST_SZ_Q)
-#define A_Md   OST_ARG(OST_AT_MEM, OST_SZ_D)
 #define A_Mx   OST_ARG(OST_AT_MEM, OST_SZ_X)
 #define A_Ap   OST_ARG(OST_AT_FAR, OST_SZ_P)
 #define A_Vx   OST_ARG(OST_AT_VREG, OST_SZ_X)

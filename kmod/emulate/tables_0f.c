@@ -2,6 +2,8 @@
 /* The 0F and 0F38 opcodes, their groups, and the VEX instructions that are executed. */
 #include "tables.h"
 
+/* clang-format off */
+
 static const struct ost_opcode group6[8] = {
 	{ .exec = ost_exec_sldt, .flags = F_MODRM | F_PROT | F_WR, .arg = { A_Ewv },
 	  .id = OST_INSN_SLDT },
@@ -153,7 +155,10 @@ static const struct ost_opcode bsr_pp[4] = {
 	RM(bsr, F_RMW, A_Gv, A_Ev, A_NONE),
 };
 
-/* Moves of vector registers: one row for each prefix, memory and register forms apart where they differ. */
+/*
+ * Moves of vector registers: one row for each prefix, memory and register forms apart where they
+ * differ.
+ */
 #define VEC_LOAD(fn, w) RM(fn, F_RAW, A_Vx, w, A_NONE)
 #define VEC_STORE(fn, w) RM(fn, F_RAW, w, A_Vx, A_NONE)
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * All that the emulator takes from its surroundings: integer types, register bits, and the ABI's
- * segment and descriptor-table structs. In userspace builds (selftests/unit) small shims stand behind
- * the same header names.
+ * segment and descriptor-table structs. In userspace builds (selftests/unit) small shims stand
+ * behind the same header names.
  */
 #ifndef OST_EMULATE_TYPES_H
 #define OST_EMULATE_TYPES_H

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The decoder against Zydis: lengths of everything that Zydis knows, and operands of what the emulator
- * executes, over all opcodes and over random bytes, in all modes.
+ * The decoder against Zydis: lengths of everything that Zydis knows, and operands of what the
+ * emulator executes, over all opcodes and over random bytes, in all modes.
  */
 #include <Zydis/Zydis.h>
 
@@ -18,17 +18,17 @@ struct mode {
 };
 
 static const struct mode modes[] = {
-	{ "real", ZYDIS_MACHINE_MODE_REAL_16, ZYDIS_STACK_WIDTH_16, 0, 0, false, false, false },
-	{ "prot16", ZYDIS_MACHINE_MODE_LEGACY_16, ZYDIS_STACK_WIDTH_16, X86_CR0_PE, 0, false, false,
-	  false },
-	{ "prot32", ZYDIS_MACHINE_MODE_LEGACY_32, ZYDIS_STACK_WIDTH_32, X86_CR0_PE, 0, true, false,
-	  false },
-	{ "compat32", ZYDIS_MACHINE_MODE_LONG_COMPAT_32, ZYDIS_STACK_WIDTH_32, X86_CR0_PE, EFER_LMA,
-	  true, false, false },
-	{ "long64", ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64, X86_CR0_PE, EFER_LMA, false,
-	  true, false },
-	{ "long64-amd", ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64, X86_CR0_PE, EFER_LMA,
-	  false, true, true },
+	{"real", ZYDIS_MACHINE_MODE_REAL_16, ZYDIS_STACK_WIDTH_16, 0, 0, false, false, false},
+	{"prot16", ZYDIS_MACHINE_MODE_LEGACY_16, ZYDIS_STACK_WIDTH_16, X86_CR0_PE, 0, false, false,
+	 false},
+	{"prot32", ZYDIS_MACHINE_MODE_LEGACY_32, ZYDIS_STACK_WIDTH_32, X86_CR0_PE, 0, true, false,
+	 false},
+	{"compat32", ZYDIS_MACHINE_MODE_LONG_COMPAT_32, ZYDIS_STACK_WIDTH_32, X86_CR0_PE, EFER_LMA,
+	 true, false, false},
+	{"long64", ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64, X86_CR0_PE, EFER_LMA, false,
+	 true, false},
+	{"long64-amd", ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64, X86_CR0_PE, EFER_LMA,
+	 false, true, true},
 };
 
 #define MAX_COMPLAINTS 5
@@ -122,8 +122,9 @@ static void compare_mem(const u8 *bytes, const ZydisDecodedOperand *zop)
 	s64 disp = zop->mem.disp.has_displacement ? zop->mem.disp.value : 0;
 
 	/*
-	 * Zydis 4.0 takes R13 for the base where SIB.base is 5, ModRM.mod 0, REX.B 1 and the address size 32; LEA on a
-	 * CPU has no base there, as the manuals say. (native_test.c runs LEA in all its forms.)
+	 * Zydis 4.0 takes R13 for the base where SIB.base is 5, ModRM.mod 0, REX.B 1 and the
+	 * address size 32; LEA on a CPU has no base there, as the manuals say. (native_test.c runs
+	 * LEA in all its forms.)
 	 */
 	if (mem->base == -1 && zop->mem.base == ZYDIS_REGISTER_R13D && t.emul.modrm < 0x40)
 		return;
@@ -184,20 +185,24 @@ static void compare_operand(const u8 *bytes, const struct ost_emul_operand *op,
 	}
 }
 
-/* Instructions whose operands the tables leave to the execution function, or write in another way. */
+/*
+ * Instructions whose operands the tables leave to the execution function, or write in another way.
+ */
 static bool operands_differ(const ZydisDecodedInstruction *insn)
 {
 	switch (insn->mnemonic) {
 	case ZYDIS_MNEMONIC_NOP:
 	case ZYDIS_MNEMONIC_PUSHF:
-	case ZYDIS_MNEMONIC_XCHG: /* Zydis swaps the operands of one form */
-	case ZYDIS_MNEMONIC_ARPL: /* shares the table entry of MOVSXD, and is not executed */
+	case ZYDIS_MNEMONIC_XCHG:  /* Zydis swaps the operands of one form */
+	case ZYDIS_MNEMONIC_ARPL:  /* shares the table entry of MOVSXD, and is not executed */
 	case ZYDIS_MNEMONIC_BOUND: /* a pair of operands in memory */
 		return true;
 	case ZYDIS_MNEMONIC_CALL:
-	case ZYDIS_MNEMONIC_JMP: /* its AMD mode leaves the operand of indirect branches at 64 bits */
+	case ZYDIS_MNEMONIC_JMP:
+		/* its AMD mode leaves the operand of indirect branches at 64 bits */
 		return t.emul.amd && t.emul.operand_prefix;
-	case ZYDIS_MNEMONIC_MOVSXD: /* the CPU reads 16 bits for a 16-bit destination; Zydis says 32 */
+	case ZYDIS_MNEMONIC_MOVSXD:
+		/* the CPU reads 16 bits for a 16-bit destination; Zydis says 32 */
 		return t.emul.operand_size == 2;
 	default:
 		/* Segment registers that the opcode names, hints, strings */
@@ -238,7 +243,9 @@ static void compare_operands(const u8 *bytes, const ZydisDecodedInstruction *ins
 		compare_operand(bytes, &t.emul.op[i], &zops[i]);
 }
 
-/* What Zydis rejects, though the length is right: legality that the emulator checks at execution. */
+/*
+ * What Zydis rejects, though the length is right: legality that the emulator checks at execution.
+ */
 static bool rejected_later(const u8 *bytes, ZyanStatus status)
 {
 	const struct ost_emul *e = &t.emul;
@@ -247,7 +254,9 @@ static bool rejected_later(const u8 *bytes, ZyanStatus status)
 		return true;
 	if (status == ZYDIS_STATUS_ILLEGAL_LOCK || status == ZYDIS_STATUS_BAD_REGISTER)
 		return true;
-	/* VEX.L and VEX.vvvv; ARPL in real mode; mandatory prefixes of what has no operands (0F 01) */
+	/*
+	 * VEX.L and VEX.vvvv; ARPL in real mode; mandatory prefixes of what has no operands (0F 01)
+	 */
 	if (e->vex || (e->map == OST_MAP_1B && e->opcode == 0x63) ||
 	    (e->map == OST_MAP_0F && e->opcode == 0x01))
 		return true;
@@ -305,16 +314,18 @@ static void fill_random(u8 *bytes, unsigned int count)
 }
 
 static const u8 prefix_sets[][3] = {
-	{},		      { 0x66 },	      { 0x67 },	      { 0xf2 },	      { 0xf3 },
-	{ 0x66, 0x67 },	      { 0x66, 0xf3 }, { 0x66, 0xf2 }, { 0xf0 },	      { 0x2e },
-	{ 0x36, 0x67 },	      { 0x64 },	      { 0x65, 0x66 }, { 0xf3, 0xf2 }, { 0x40 },
-	{ 0x48 },	      { 0x4f },	      { 0x66, 0x48 }, { 0xf3, 0x48 }, { 0xf2, 0x44 },
-	{ 0x48, 0x66 },	      { 0x67, 0x41 }, { 0xf0, 0x42 }, { 0x66, 0xf3, 0x4d },
+	{},	      {0x66},	    {0x67},	  {0xf2},	{0xf3},	      {0x66, 0x67},
+	{0x66, 0xf3}, {0x66, 0xf2}, {0xf0},	  {0x2e},	{0x36, 0x67}, {0x64},
+	{0x65, 0x66}, {0xf3, 0xf2}, {0x40},	  {0x48},	{0x4f},	      {0x66, 0x48},
+	{0xf3, 0x48}, {0xf2, 0x44}, {0x48, 0x66}, {0x67, 0x41}, {0xf0, 0x42}, {0x66, 0xf3, 0x4d},
 };
 
-static const u8 escapes[][2] = { {}, { 0x0f }, { 0x0f, 0x38 }, { 0x0f, 0x3a } };
+static const u8 escapes[][2] = {{}, {0x0f}, {0x0f, 0x38}, {0x0f, 0x3a}};
 
-/* Each opcode of the old maps, with each set of prefixes and all ModRM bytes, SIB and what follows random. */
+/*
+ * Each opcode of the old maps, with each set of prefixes and all ModRM bytes, SIB and what follows
+ * random.
+ */
 static void compare_legacy_maps(unsigned int modrm_step)
 {
 	unsigned int p, m, op, modrm, i;
@@ -340,7 +351,7 @@ static void compare_legacy_maps(unsigned int modrm_step)
 
 static void compare_vex(unsigned int rounds)
 {
-	static const u8 vex[] = { 0xc4, 0xc5, 0x62, 0x8f };
+	static const u8 vex[] = {0xc4, 0xc5, 0x62, 0x8f};
 	unsigned int v, op, i;
 
 	for (v = 0; v < ARRAY_SIZE(vex); v++)

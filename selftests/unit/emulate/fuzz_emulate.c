@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * libFuzzer target: any bytes as instruction, any registers, segments and memory, in any mode, with
- * callbacks that fail by chance. Sanitizers watch; beyond them these must hold: an instruction that did not end
- * leaves RIP alone, no index leaves its range (the machine's callbacks check), execution ends.
+ * callbacks that fail by chance. Sanitizers watch; beyond them these must hold: an instruction that
+ * did not end leaves RIP alone, no index leaves its range (the machine's callbacks check),
+ * execution ends.
  */
 #include <linux/bug.h>
 
@@ -14,10 +15,10 @@ static const struct {
 	u8 pages[4];
 	u32 limit;
 } shapes[] = {
-	{ { PAGE_RAM, PAGE_RAM, PAGE_RAM, PAGE_RAM }, ~0u },
-	{ { PAGE_RAM, PAGE_DEVICE, PAGE_RAM, PAGE_READONLY }, ~0u },
-	{ { PAGE_DEVICE, PAGE_DEVICE, PAGE_ABSENT, PAGE_RAM }, 0xffff },
-	{ { PAGE_RAM, PAGE_ABSENT, PAGE_RAM, PAGE_DEVICE }, 0x4fff },
+	{{PAGE_RAM, PAGE_RAM, PAGE_RAM, PAGE_RAM}, ~0u},
+	{{PAGE_RAM, PAGE_DEVICE, PAGE_RAM, PAGE_READONLY}, ~0u},
+	{{PAGE_DEVICE, PAGE_DEVICE, PAGE_ABSENT, PAGE_RAM}, 0xffff},
+	{{PAGE_RAM, PAGE_ABSENT, PAGE_RAM, PAGE_DEVICE}, 0x4fff},
 };
 
 static u64 take(const u8 **data, size_t *size, unsigned int bytes)

@@ -54,7 +54,7 @@ static int deliver(struct machine *m, const struct machine_access *want, void *b
 		m->broken = true;
 	a.value = m->next_input;
 	for (i = 0; i < a.count; i++) {
-		u64 value[8] = { m->next_input++ };
+		u64 value[8] = {m->next_input++};
 
 		memcpy((u8 *)buf + i * a.len, value, a.len);
 	}
@@ -100,7 +100,7 @@ static int op_fetch(struct ost_emul *e, u64 linear, void *buf, unsigned int len)
 static int op_read(struct ost_emul *e, u64 linear, void *buf, unsigned int len, u32 how)
 {
 	struct machine *m = machine_of(e);
-	struct machine_access a = { .kind = 'r', .where = linear, .len = len, .count = 1 };
+	struct machine_access a = {.kind = 'r', .where = linear, .len = len, .count = 1};
 	bool device;
 	int ret = chance(m);
 
@@ -117,7 +117,7 @@ static int op_read(struct ost_emul *e, u64 linear, void *buf, unsigned int len, 
 static int op_write(struct ost_emul *e, u64 linear, const void *buf, unsigned int len, u32 how)
 {
 	struct machine *m = machine_of(e);
-	struct machine_access a = { .kind = 'w', .where = linear, .len = len, .count = 1 };
+	struct machine_access a = {.kind = 'w', .where = linear, .len = len, .count = 1};
 	bool device;
 	int ret = chance(m);
 
@@ -139,7 +139,7 @@ static int op_cmpxchg(struct ost_emul *e, u64 linear, const void *old, const voi
 		      unsigned int len, u32 how)
 {
 	struct machine *m = machine_of(e);
-	struct machine_access a = { .kind = 'c', .where = linear, .len = len, .count = 1 };
+	struct machine_access a = {.kind = 'c', .where = linear, .len = len, .count = 1};
 	bool device;
 	int ret = access(m, linear, len, true, &device);
 
@@ -170,7 +170,7 @@ static int op_pio(struct ost_emul *e, u16 port, unsigned int size, bool in, void
 		  unsigned int count)
 {
 	struct machine *m = machine_of(e);
-	struct machine_access a = { in ? 'i' : 'o', port, size, count, 0 };
+	struct machine_access a = {in ? 'i' : 'o', port, size, count, 0};
 	int ret = chance(m);
 
 	BUG_ON(!count || size * count > OST_EMUL_PIO_BATCH);
@@ -368,10 +368,12 @@ static void init_segments(struct machine *m, enum ost_emul_mode mode)
 		};
 	}
 	m->seg[OST_CS].l = mode == OST_EMUL_LONG64;
-	m->seg[OST_TR] = (struct kvm_segment){
-		.base = MACHINE_TSS, .limit = 0x67, .type = 11, .present = 1, .selector = 0x18
-	};
-	m->seg[OST_LDTR] = (struct kvm_segment){ .unusable = 1 };
+	m->seg[OST_TR] = (struct kvm_segment){.base = MACHINE_TSS,
+					      .limit = 0x67,
+					      .type = 11,
+					      .present = 1,
+					      .selector = 0x18};
+	m->seg[OST_LDTR] = (struct kvm_segment){.unusable = 1};
 }
 
 void machine_init(struct machine *m, enum ost_emul_mode mode)
@@ -390,8 +392,8 @@ void machine_init(struct machine *m, enum ost_emul_mode mode)
 	m->e.gpr[OST_RSP] = 0x7000;
 	m->cr[0] = m->e.cr0;
 	m->xcr0 = 7;
-	m->gdt = (struct kvm_dtable){ .base = MACHINE_GDT, .limit = 0xff };
-	m->idt = (struct kvm_dtable){ .base = MACHINE_IDT, .limit = 0x3ff };
+	m->gdt = (struct kvm_dtable){.base = MACHINE_GDT, .limit = 0xff};
+	m->idt = (struct kvm_dtable){.base = MACHINE_IDT, .limit = 0x3ff};
 	m->next_input = 0x11;
 	/* no I/O bitmap: it would begin beyond the limit */
 	machine_put(m, MACHINE_TSS + 102, 0x68, 2);

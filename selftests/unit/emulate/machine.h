@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * A small machine around the emulator, for tests that name each access: 128K of linear memory in pages that can be
- * absent, read-only or a device's; ports; and all the registers that the callbacks reach. Devices answer
- * OST_EMUL_IO first and deliver when asked again, as userspace does; being asked for something else
- * then is recorded as a broken promise.
+ * A small machine around the emulator, for tests that name each access: 128K of linear memory in
+ * pages that can be absent, read-only or a device's; ports; and all the registers that the
+ * callbacks reach. Devices answer OST_EMUL_IO first and deliver when asked again, as userspace
+ * does; being asked for something else then is recorded as a broken promise.
  */
 #ifndef OST_UNIT_MACHINE_H
 #define OST_UNIT_MACHINE_H
@@ -42,7 +42,7 @@ struct machine {
 	unsigned int logged;
 	struct machine_access pending;
 	bool is_pending;
-	bool broken; /* asked for something else than what was pending */
+	bool broken;	/* asked for something else than what was pending */
 	u64 next_input; /* what the next device or port read delivers; counts up */
 	bool race;	/* the next locked update is lost */
 	bool yield;	/* device writes ask for a stop */
@@ -74,6 +74,6 @@ void machine_put(struct machine *m, u64 linear, u64 value, unsigned int len);
 void machine_descriptor(struct machine *m, u16 selector, u64 base, u32 limit, u8 access, u8 flags);
 
 /* The bytes of an instruction and their number, as two arguments. */
-#define INSN(...) (const u8[]){ __VA_ARGS__ }, sizeof((const u8[]){ __VA_ARGS__ })
+#define INSN(...) (const u8[]){__VA_ARGS__}, sizeof((const u8[]){__VA_ARGS__})
 
 #endif

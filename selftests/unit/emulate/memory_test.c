@@ -1,38 +1,41 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Fetching, segmentation, faults in the middle, waits for userspace, and string instructions that stop on the
- * way: what the comparison with the CPU (native_test.c) can't reach.
+ * Fetching, segmentation, faults in the middle, waits for userspace, and string instructions that
+ * stop on the way: what the comparison with the CPU (native_test.c) can't reach.
  */
 #include "machine.h"
 #include "tap.h"
 
 static struct machine m;
 
-#define CHECK_FAULT(result, vec, code)                                                             \
-	do {                                                                                       \
-		CHECK_EQ(result, OST_EMUL_FAULT);                                                  \
-		CHECK_EQ(m.e.exception.vector, vec);                                               \
-		CHECK_EQ(m.e.exception.error_code, code);                                          \
+#define CHECK_FAULT(result, vec, code)                    \
+	do {                                              \
+		CHECK_EQ(result, OST_EMUL_FAULT);         \
+		CHECK_EQ(m.e.exception.vector, vec);      \
+		CHECK_EQ(m.e.exception.error_code, code); \
 	} while (0)
 
-/* An instruction that ends right before an absent page runs; one byte further on it faults at the page. */
+/*
+ * An instruction that ends right before an absent page runs; one byte further on it faults at the
+ * page.
+ */
 static void test_fetch_page_end(void)
 {
 	static const struct {
 		u8 bytes[12];
 		u8 len;
 	} insns[] = {
-		{ { 0x90 }, 1 },
-		{ { 0x0f, 0xa2 }, 2 },
-		{ { 0x66, 0x90 }, 2 },
-		{ { 0x8b, 0x04, 0x25, 0, 0x20, 0, 0 }, 7 },
-		{ { 0xb8, 1, 2, 3, 4 }, 5 },
-		{ { 0x48, 0xb8, 1, 2, 3, 4, 5, 6, 7, 8 }, 10 },
-		{ { 0x67, 0x8b, 0x44, 0x24, 8 }, 5 },
-		{ { 0xc5, 0xf8, 0x10, 0x00 }, 4 },
-		{ { 0x66, 0x0f, 0x38, 0x2a, 0x00 }, 5 },
-		{ { 0xf6, 0xc0, 0x01 }, 3 },
-		{ { 0xf6, 0xd0 }, 2 },
+		{{0x90}, 1},
+		{{0x0f, 0xa2}, 2},
+		{{0x66, 0x90}, 2},
+		{{0x8b, 0x04, 0x25, 0, 0x20, 0, 0}, 7},
+		{{0xb8, 1, 2, 3, 4}, 5},
+		{{0x48, 0xb8, 1, 2, 3, 4, 5, 6, 7, 8}, 10},
+		{{0x67, 0x8b, 0x44, 0x24, 8}, 5},
+		{{0xc5, 0xf8, 0x10, 0x00}, 4},
+		{{0x66, 0x0f, 0x38, 0x2a, 0x00}, 5},
+		{{0xf6, 0xc0, 0x01}, 3},
+		{{0xf6, 0xd0}, 2},
 	};
 	unsigned int i, cut;
 
@@ -59,7 +62,7 @@ static void test_fetch_page_end(void)
 /* Bytes that the CPU delivered are not fetched again; what they lack is. */
 static void test_fetch_prefilled(void)
 {
-	const u8 mov[] = { 0xb8, 1, 2, 3, 4 };
+	const u8 mov[] = {0xb8, 1, 2, 3, 4};
 
 	machine_init(&m, OST_EMUL_LONG64);
 	memcpy(m.ram + MACHINE_CODE, mov, sizeof(mov));
@@ -145,7 +148,7 @@ static void test_16bit_addresses(void)
 
 static void test_segment_checks(void)
 {
-	const u8 load[] = { 0x8b, 0x03 }, store[] = { 0x89, 0x03 }, add[] = { 0x01, 0x03 };
+	const u8 load[] = {0x8b, 0x03}, store[] = {0x89, 0x03}, add[] = {0x01, 0x03};
 
 	/* the last dword within the limit, and one byte further */
 	machine_init(&m, OST_EMUL_PROT32);
@@ -183,7 +186,7 @@ static void test_segment_checks(void)
 	m.seg[OST_DS].type = 9;
 	CHECK_FAULT(machine_do(&m, load, 2), OST_VEC_GP, 0);
 
-	m.seg[OST_DS] = (struct kvm_segment){ .unusable = 1, .limit = ~0u, .type = 3 };
+	m.seg[OST_DS] = (struct kvm_segment){.unusable = 1, .limit = ~0u, .type = 3};
 	CHECK_FAULT(machine_do(&m, load, 2), OST_VEC_GP, 0);
 
 	/* 64-bit mode has bases in FS and GS only, and no limits */
@@ -207,16 +210,16 @@ static void test_failed_writes(void)
 		u8 bytes[8];
 		u8 len;
 	} insns[] = {
-		{ { 0x0f, 0xc1, 0x03 }, 3 }, /* xadd */
-		{ { 0x87, 0x03 }, 2 }, /* xchg */
-		{ { 0xf0, 0x0f, 0xb1, 0x0b }, 4 }, /* lock cmpxchg */
-		{ { 0xf0, 0x0f, 0xc7, 0x0b }, 4 }, /* lock cmpxchg8b */
-		{ { 0x8f, 0x03 }, 2 }, /* pop */
-		{ { 0x01, 0x03 }, 2 }, /* add */
-		{ { 0xd1, 0x23 }, 2 }, /* shl */
-		{ { 0xff, 0x03 }, 2 }, /* inc */
-		{ { 0x0f, 0xab, 0x03 }, 3 }, /* bts */
-		{ { 0x66, 0x0f, 0x7f, 0x03 }, 4 }, /* movdqa */
+		{{0x0f, 0xc1, 0x03}, 3},       /* xadd */
+		{{0x87, 0x03}, 2},	       /* xchg */
+		{{0xf0, 0x0f, 0xb1, 0x0b}, 4}, /* lock cmpxchg */
+		{{0xf0, 0x0f, 0xc7, 0x0b}, 4}, /* lock cmpxchg8b */
+		{{0x8f, 0x03}, 2},	       /* pop */
+		{{0x01, 0x03}, 2},	       /* add */
+		{{0xd1, 0x23}, 2},	       /* shl */
+		{{0xff, 0x03}, 2},	       /* inc */
+		{{0x0f, 0xab, 0x03}, 3},       /* bts */
+		{{0x66, 0x0f, 0x7f, 0x03}, 4}, /* movdqa */
 	};
 	struct machine before;
 	unsigned int i, page;
@@ -263,7 +266,10 @@ static bool logged(unsigned int n, char kind, u64 where, unsigned int len, u64 v
 	       a->value == value;
 }
 
-/* Each device access happens once, in order, with the instruction's registers as if nothing had been. */
+/*
+ * Each device access happens once, in order, with the instruction's registers as if nothing had
+ * been.
+ */
 static void test_device_reads(void)
 {
 	/* mov eax, [rbx] */
@@ -308,7 +314,10 @@ static void test_device_reads(void)
 	CHECK(!m.broken && m.logged == 1);
 }
 
-/* When registers change during the wait the instruction is another one: nothing of the old is replayed. */
+/*
+ * When registers change during the wait the instruction is another one: nothing of the old is
+ * replayed.
+ */
 static void test_device_read_changed(void)
 {
 	machine_init(&m, OST_EMUL_LONG64);
@@ -441,7 +450,10 @@ static void test_string_segments(void)
 
 static void test_port_strings(void)
 {
-	/* rep insw of 600 to 4F00: 128 to the end of the page, then the next page's; userspace answers each */
+	/*
+	 * rep insw of 600 to 4F00: 128 to the end of the page, then the next page's; userspace
+	 * answers each
+	 */
 	machine_init(&m, OST_EMUL_LONG64);
 	m.e.gpr[OST_RDX] = 0x1f0;
 	m.e.gpr[OST_RDI] = 0x4f00;
@@ -519,7 +531,9 @@ static void test_alignment_check(void)
 	CHECK_FAULT(machine_do(&m, INSN(0x8b, 0x03)), 14, 4);
 }
 
-/* BT with a register reaches memory beyond the operand, in both directions and in 16-bit steps too. */
+/*
+ * BT with a register reaches memory beyond the operand, in both directions and in 16-bit steps too.
+ */
 static void test_bit_offsets(void)
 {
 	machine_init(&m, OST_EMUL_LONG64);

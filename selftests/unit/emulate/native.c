@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Code around the instruction is generated once: an entry that loads all registers, and an exit that saves them.
- * Both reach the state by absolute addresses, since no register is theirs.
+ * Code around the instruction is generated once: an entry that loads all registers, and an exit
+ * that saves them. Both reach the state by absolute addresses, since no register is theirs.
  */
 #include <setjmp.h>
 #include <signal.h>
@@ -65,7 +65,7 @@ static u8 *emit_absolute(u8 *p, const char *opcode, unsigned int len, unsigned i
 
 static u8 *emit_gpr(u8 *p, bool load, unsigned int reg, u64 address)
 {
-	char opcode[2] = { reg >= 8 ? 0x4c : 0x48, load ? 0x8b : 0x89 };
+	char opcode[2] = {reg >= 8 ? 0x4c : 0x48, load ? 0x8b : 0x89};
 
 	return emit_absolute(p, opcode, 2, reg, address);
 }
@@ -73,7 +73,7 @@ static u8 *emit_gpr(u8 *p, bool load, unsigned int reg, u64 address)
 /* VMOVUPS ymm */
 static u8 *emit_vec(u8 *p, bool load, unsigned int reg)
 {
-	char opcode[3] = { 0xc5, reg >= 8 ? 0x7c : 0xfc, load ? 0x10 : 0x11 };
+	char opcode[3] = {0xc5, reg >= 8 ? 0x7c : 0xfc, load ? 0x10 : 0x11};
 
 	return emit_absolute(p, opcode, 3, reg, OFFSET(vec) + 32 * reg);
 }
@@ -150,9 +150,9 @@ u64 native_landing(unsigned int n)
 static void on_signal(int signo, siginfo_t *info, void *context)
 {
 	/* In the order of the encoding */
-	static const int regs[16] = { REG_RAX, REG_RCX, REG_RDX, REG_RBX, REG_RSP, REG_RBP,
-				      REG_RSI, REG_RDI, REG_R8,	 REG_R9,  REG_R10, REG_R11,
-				      REG_R12, REG_R13, REG_R14, REG_R15 };
+	static const int regs[16] = {REG_RAX, REG_RCX, REG_RDX, REG_RBX, REG_RSP, REG_RBP,
+				     REG_RSI, REG_RDI, REG_R8,	REG_R9,	 REG_R10, REG_R11,
+				     REG_R12, REG_R13, REG_R14, REG_R15};
 	const greg_t *g = ((ucontext_t *)context)->uc_mcontext.gregs;
 	unsigned int i;
 
@@ -184,10 +184,10 @@ static void map(u64 address, size_t size, int prot)
 
 void native_init(void)
 {
-	static const int signals[] = { SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP };
-	struct sigaction action = { .sa_sigaction = on_signal };
+	static const int signals[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP};
+	struct sigaction action = {.sa_sigaction = on_signal};
 	static u8 signal_stack[65536];
-	stack_t stack = { .ss_sp = signal_stack, .ss_size = sizeof(signal_stack) };
+	stack_t stack = {.ss_sp = signal_stack, .ss_size = sizeof(signal_stack)};
 	unsigned int i;
 
 	/* The instruction's stack pointer is anything. */
@@ -220,7 +220,7 @@ void native_run(const u8 *insn, unsigned int len, const struct native_state *in,
 
 	/* What follows the instruction ends it, too. */
 	p = emit_absolute(p, "\x48\xc7", 2, 0, OFFSET(landed));
-	p = emit(p, &(u32){ NATIVE_INSN + len }, 4);
+	p = emit(p, &(u32){NATIVE_INSN + len}, 4);
 	emit_jump(p, EXIT);
 
 	memcpy(frame->gpr, in->gpr, sizeof(frame->gpr));

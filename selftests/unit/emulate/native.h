@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Runs single instructions on the real CPU, in this process, with all registers and some memory given. */
+/*
+ * Runs single instructions on the real CPU, in this process, with all registers and some memory
+ * given.
+ */
 #ifndef OST_UNIT_NATIVE_H
 #define OST_UNIT_NATIVE_H
 
 #include <linux/types.h>
 
 /*
- * Where instructions and data lie: below 2G, so that any addressing form reaches them. The pages before and
- * after the data are not mapped.
+ * Where instructions and data lie: below 2G, so that any addressing form reaches them. The pages
+ * before and after the data are not mapped.
  */
 #define NATIVE_CODE	 0x10000000UL
 #define NATIVE_INSN	 (NATIVE_CODE + 0x800)
@@ -33,13 +36,17 @@ void native_init(void);
 bool native_has_avx(void);
 
 /*
- * Executes the 'len' bytes of one instruction on 'in' and on the data page, and fills 'out'. Jumps may go to
- * native_landing() only. The instruction must not be able to leave the process: the caller chooses.
+ * Executes the 'len' bytes of one instruction on 'in' and on the data page, and fills 'out'. Jumps
+ * may go to native_landing() only. The instruction must not be able to leave the process: the
+ * caller chooses.
  */
 void native_run(const u8 *insn, unsigned int len, const struct native_state *in,
 		struct native_state *out);
 
-/* The address of landing pad 'n' (0-7): a jump there ends the instruction, with out->rip telling the pad. */
+/*
+ * The address of landing pad 'n' (0-7): a jump there ends the instruction, with out->rip telling
+ * the pad.
+ */
 u64 native_landing(unsigned int n);
 
 #endif

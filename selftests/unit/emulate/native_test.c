@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Executed instructions against the real CPU: random forms of each instruction with random operands run in
- * this process and in the emulator; registers, flags, memory and exceptions have to agree. Only what
- * the manuals leave undefined is not compared.
+ * Executed instructions against the real CPU: random forms of each instruction with random operands
+ * run in this process and in the emulator; registers, flags, memory and exceptions have to agree.
+ * Only what the manuals leave undefined is not compared.
  */
 #include <stdlib.h>
 
@@ -10,7 +10,7 @@
 #include "native.h"
 #include "tap.h"
 
-#define ROUNDS 400
+#define ROUNDS	       400
 #define MAX_COMPLAINTS 4
 
 /* Which flags an instruction leaves undefined. */
@@ -28,16 +28,16 @@ enum undefined {
 	U_ANDN,	  /* AF, PF */
 };
 
-#define T_MEM	   BIT(0)  /* memory operands only */
-#define T_PLAIN	   BIT(1)  /* no ModRM */
-#define T_LOCK	   BIT(2)  /* LOCK is allowed */
-#define T_BITREG   BIT(3)  /* ModRM.reg is a bit offset */
-#define T_CMPXCHG  BIT(4)  /* compares with RAX */
+#define T_MEM	   BIT(0) /* memory operands only */
+#define T_PLAIN	   BIT(1) /* no ModRM */
+#define T_LOCK	   BIT(2) /* LOCK is allowed */
+#define T_BITREG   BIT(3) /* ModRM.reg is a bit offset */
+#define T_CMPXCHG  BIT(4) /* compares with RAX */
 #define T_DIV	   BIT(5)
 #define T_MOFFS	   BIT(6)
 #define T_STRING   BIT(7)
 #define T_POPF	   BIT(8)
-#define T_FRAME	   BIT(9)  /* RBP is an address */
+#define T_FRAME	   BIT(9) /* RBP is an address */
 #define T_XLAT	   BIT(10)
 #define T_VEX	   BIT(11) /* also with VEX */
 #define T_VEX_ONLY BIT(12)
@@ -51,7 +51,8 @@ enum undefined {
 #define T_JB	   BIT(21)
 #define T_STACK	   BIT(22) /* RSP is used, and has to be one */
 
-struct template {
+struct template
+{
 	const char *name;
 	u8 map; /* 1: none, 2: 0F, 3: 0F38 */
 	u8 opcode;
@@ -62,6 +63,7 @@ struct template {
 	const char *cpu; /* feature that /proc/cpuinfo names, or NULL */
 };
 
+/* clang-format off */
 #define ALU(name, base, fl)                                                                        \
 	{ name " Eb,Gb", 1, (base) + 0, 0, -1, U_NONE, fl, NULL },                                 \
 	{ name " Ev,Gv", 1, (base) + 1, 0, -1, U_NONE, fl, NULL },                                 \
@@ -275,6 +277,8 @@ static const struct template vectors[] = {
 	VEC("movntdqa", 3, 0x2a, 0x66, T_VEX | T_MEM),
 };
 
+/* clang-format on */
+
 /* Conditions: 16 each of CMOVcc, SETcc and Jcc. */
 static struct template conditions[64];
 
@@ -283,14 +287,14 @@ static void fill_conditions(void)
 	unsigned int cc;
 
 	for (cc = 0; cc < 16; cc++) {
-		conditions[cc] = (struct template){ "cmovcc", 2, 0x40 + cc, 0, -1, U_NONE, 0, NULL };
+		conditions[cc] = (struct template){"cmovcc", 2, 0x40 + cc, 0, -1, U_NONE, 0, NULL};
 		conditions[16 + cc] =
-			(struct template){ "setcc", 2, 0x90 + cc, 0, -1, U_NONE, 0, NULL };
+			(struct template){"setcc", 2, 0x90 + cc, 0, -1, U_NONE, 0, NULL};
 		conditions[32 + cc] = (struct template){
-			"jcc Jb", 1, 0x70 + cc, 0, -1, U_NONE, T_PLAIN | T_NO66 | T_JB, NULL
-		};
-		conditions[48 + cc] = (struct template){ "jcc Jz", 2, 0x80 + cc, 0, -1, U_NONE,
-							 T_PLAIN | T_NO66 | T_IZ | T_TARGET, NULL };
+			"jcc Jb", 1, 0x70 + cc, 0, -1, U_NONE, T_PLAIN | T_NO66 | T_JB, NULL};
+		conditions[48 + cc] = (struct template){
+			"jcc Jz", 2, 0x80 + cc, 0, -1, U_NONE, T_PLAIN | T_NO66 | T_IZ | T_TARGET,
+			NULL};
 	}
 }
 
@@ -321,8 +325,9 @@ static bool one_in(unsigned int n)
 
 static u64 interesting(void)
 {
-	static const u64 values[] = { 0, 1, 2, 0x7f, 0x80, 0xff, 0x7fff, 0x8000, 0xffff, 0x7fffffff,
-				      0x80000000, 0xffffffff, ~0ULL, 1ULL << 63, ~0ULL >> 1 };
+	static const u64 values[] = {0,		 1,	     2,	     0x7f,	 0x80,
+				     0xff,	 0x7fff,     0x8000, 0xffff,	 0x7fffffff,
+				     0x80000000, 0xffffffff, ~0ULL,  1ULL << 63, ~0ULL >> 1};
 
 	if (one_in(2))
 		return values[(next_random() >> 20) % ARRAY_SIZE(values)];
@@ -369,7 +374,7 @@ static int op_cmpxchg(struct ost_emul *e, u64 linear, const void *old, const voi
 
 static void op_get_segment(struct ost_emul *e, enum ost_emul_seg seg, struct kvm_segment *var)
 {
-	*var = (struct kvm_segment){ .limit = ~0u, .present = 1, .s = 1, .type = 3, .dpl = 3 };
+	*var = (struct kvm_segment){.limit = ~0u, .present = 1, .s = 1, .type = 3, .dpl = 3};
 	if (seg <= OST_GS)
 		var->selector = t.selectors[seg];
 	var->l = seg == OST_CS;
@@ -443,6 +448,7 @@ struct candidate {
 	struct native_state in;
 	bool address32;
 	bool operand16;
+	bool locked;
 	bool impossible;      /* a register would have to be two things */
 	u16 address_regs;     /* bit per register that the address is made of */
 	unsigned int disp_at; /* of a RIP-relative displacement, or 0 */
@@ -482,7 +488,7 @@ static void put(struct candidate *c, u64 value, unsigned int bytes)
 /* VEX in three bytes; 'rex' has W, R, X, B as REX has them. */
 static void put_vex(struct candidate *c, u8 rex, bool wide)
 {
-	static const u8 pp_of[] = { 0, 1, 2, 3 };
+	static const u8 pp_of[] = {0, 1, 2, 3};
 	unsigned int pp = c->t->pp == 0x66 ? 1 : c->t->pp == 0xf3 ? 2 : c->t->pp == 0xf2 ? 3 : 0;
 	u8 vvvv = c->t->flags & T_VEX_ONLY ? next_random() >> 20 & 15 : 15;
 
@@ -494,8 +500,8 @@ static void put_vex(struct candidate *c, u8 rex, bool wide)
 static void put_prefixes_and_opcode(struct candidate *c, u8 rex, bool use_rex)
 {
 	const struct template *tmpl = c->t;
-	bool vex = tmpl->flags & T_VEX_ONLY ||
-		   (tmpl->flags & T_VEX && native_has_avx() && one_in(2));
+	bool vex =
+		tmpl->flags & T_VEX_ONLY || (tmpl->flags & T_VEX && native_has_avx() && one_in(2));
 
 	c->address32 = one_in(8);
 	if (c->address32)
@@ -506,13 +512,14 @@ static void put_prefixes_and_opcode(struct candidate *c, u8 rex, bool use_rex)
 				tmpl->opcode == 0xd6 || tmpl->flags & T_VEX_ONLY;
 		bool avx2 = tmpl->map == 3;
 
-		put_vex(c, rex, !only_128 && (!avx2 || __builtin_cpu_supports("avx2")) &&
-					one_in(2));
+		put_vex(c, rex,
+			!only_128 && (!avx2 || __builtin_cpu_supports("avx2")) && one_in(2));
 	} else {
 		c->operand16 = !(tmpl->flags & T_NO66) && one_in(4);
 		if (c->operand16)
 			put(c, 0x66, 1);
-		if (tmpl->flags & T_LOCK ? one_in(3) : one_in(64))
+		c->locked = tmpl->flags & T_LOCK ? one_in(3) : one_in(64);
+		if (c->locked)
 			put(c, 0xf0, 1);
 		if (tmpl->flags & T_STRING && !one_in(3))
 			put(c, one_in(2) ? 0xf3 : 0xf2, 1);
@@ -528,7 +535,9 @@ static void put_prefixes_and_opcode(struct candidate *c, u8 rex, bool use_rex)
 	put(c, tmpl->opcode, 1);
 }
 
-/* A register gets the value that makes the address; above the 32 bits that count it holds anything. */
+/*
+ * A register gets the value that makes the address; above the 32 bits that count it holds anything.
+ */
 static void set_base(struct candidate *c, unsigned int reg, u64 value)
 {
 	c->in.gpr[reg] = c->address32 ? (u32)value | (next_random() << 32) : value;
@@ -560,6 +569,12 @@ static void put_modrm(struct candidate *c, u8 rex)
 		return;
 	}
 	c->address = pick_address(c);
+	/*
+	 * Locked accesses over two cache lines are trapped and slowed down by Linux, on a busy
+	 * machine for ever.
+	 */
+	if (c->locked || (tmpl->map == OST_MAP_1B && (tmpl->opcode & 0xfe) == 0x86))
+		c->address &= ~15ULL;
 	if (mod == 1)
 		disp = (s8)(next_random() >> 20);
 	else if (mod == 2)
@@ -636,8 +651,7 @@ static void prepare_operands(struct candidate *c)
 
 	if (in_data(c->address))
 		where = (u64 *)(t.mem + c->address - NATIVE_DATA);
-	if (c->t->flags & (T_CMPXCHG | T_DIV) &&
-	    c->address_regs & (BIT(OST_RAX) | BIT(OST_RDX)))
+	if (c->t->flags & (T_CMPXCHG | T_DIV) && c->address_regs & (BIT(OST_RAX) | BIT(OST_RDX)))
 		return;
 	if (c->t->flags & T_CMPXCHG && where && one_in(2)) {
 		memcpy(&in->gpr[OST_RAX], where, 8);
@@ -813,8 +827,8 @@ static void complain(const struct candidate *c, const char *what, u64 ours, u64 
 static void compare(const struct candidate *c, const struct native_state *ours,
 		    const struct native_state *cpu)
 {
-	static const char *const names[] = { "rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi",
-					     "r8",  "r9",  "r10", "r11", "r12", "r13", "r14", "r15" };
+	static const char *const names[] = {"rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi",
+					    "r8",  "r9",  "r10", "r11", "r12", "r13", "r14", "r15"};
 	u64 flags = OST_FLAGS_ARITH | X86_EFLAGS_DF | X86_EFLAGS_ID, mask = ~0ULL;
 	unsigned int i;
 
@@ -829,7 +843,10 @@ static void compare(const struct candidate *c, const struct native_state *ours,
 		complain(c, "cr2", ours->cr2, cpu->cr2);
 	if (ours->rip != cpu->rip)
 		complain(c, "rip", ours->rip, cpu->rip);
-	/* Some CPUs clear the upper halves of 32-bit string registers before the first element faults. */
+	/*
+	 * Some CPUs clear the upper halves of 32-bit string registers before the first element
+	 * faults.
+	 */
 	if (c->t->flags & T_STRING && c->address32 && cpu->vector >= 0)
 		mask = ~0u;
 	for (i = 0; i < 16; i++)
@@ -850,8 +867,7 @@ static void compare(const struct candidate *c, const struct native_state *ours,
 /* Forms whose result the manuals leave open: not done by the emulator, and not compared. */
 static bool left_open(const struct candidate *c)
 {
-	return c->t->undefined == U_DSHIFT && t.e.op[0].bytes == 2 &&
-	       (t.e.op[2].value & 31) > 16;
+	return c->t->undefined == U_DSHIFT && t.e.op[0].bytes == 2 && (t.e.op[2].value & 31) > 16;
 }
 
 static void run_template(const struct template *tmpl)

@@ -1,15 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Privilege, modes, control state, segment registers, real mode, and the names of what can be intercepted. */
+/*
+ * Privilege, modes, control state, segment registers, real mode, and the names of what can be
+ * intercepted.
+ */
 #include "machine.h"
 #include "tap.h"
 
 static struct machine m;
 
-#define CHECK_FAULT(result, vec, code)                                                             \
-	do {                                                                                       \
-		CHECK_EQ(result, OST_EMUL_FAULT);                                                  \
-		CHECK_EQ(m.e.exception.vector, vec);                                               \
-		CHECK_EQ(m.e.exception.error_code, code);                                          \
+#define CHECK_FAULT(result, vec, code)                    \
+	do {                                              \
+		CHECK_EQ(result, OST_EMUL_FAULT);         \
+		CHECK_EQ(m.e.exception.vector, vec);      \
+		CHECK_EQ(m.e.exception.error_code, code); \
 	} while (0)
 
 struct named {
@@ -18,6 +21,7 @@ struct named {
 	u8 id;
 };
 
+/* clang-format off */
 /* Everything that SVM and VMX intercept by instruction, as 64-bit code. */
 static const struct named interceptable[] = {
 	{ { 0x0f, 0xa2 }, 2, OST_INSN_CPUID },
@@ -86,6 +90,7 @@ static const struct named interceptable[] = {
 	{ { 0xfa }, 1, OST_INSN_CLI },
 	{ { 0xfb }, 1, OST_INSN_STI },
 };
+/* clang-format on */
 
 static void test_names(void)
 {
@@ -107,30 +112,30 @@ static void test_names(void)
 static void test_privilege(void)
 {
 	static const struct named insns[] = {
-		{ { 0xf4 }, 1, 0 },
-		{ { 0x0f, 0x06 }, 2, 0 },
-		{ { 0x0f, 0x08 }, 2, 0 },
-		{ { 0x0f, 0x09 }, 2, 0 },
-		{ { 0x0f, 0x30 }, 2, 0 },
-		{ { 0x0f, 0x32 }, 2, 0 },
-		{ { 0x0f, 0x33 }, 2, 0 },
-		{ { 0x0f, 0x20, 0xc0 }, 3, 0 },
-		{ { 0x0f, 0x22, 0xc0 }, 3, 0 },
-		{ { 0x0f, 0x21, 0xc0 }, 3, 0 },
-		{ { 0x0f, 0x23, 0xc0 }, 3, 0 },
-		{ { 0x0f, 0x01, 0x13 }, 3, 0 },
-		{ { 0x0f, 0x01, 0x1b }, 3, 0 },
-		{ { 0x0f, 0x01, 0xf0 }, 3, 0 },
-		{ { 0x0f, 0x01, 0x3b }, 3, 0 },
-		{ { 0x0f, 0x00, 0xd0 }, 3, 0 },
-		{ { 0x0f, 0x00, 0xd8 }, 3, 0 },
-		{ { 0x0f, 0x01, 0xd1 }, 3, 0 },
-		{ { 0xfa }, 1, 0 },
-		{ { 0xfb }, 1, 0 },
-		{ { 0xec }, 1, 0 },
-		{ { 0xe6, 0x80 }, 2, 0 },
-		{ { 0x6c }, 1, 0 },
-		{ { 0xf3, 0x6e }, 2, 0 },
+		{{0xf4}, 1, 0},
+		{{0x0f, 0x06}, 2, 0},
+		{{0x0f, 0x08}, 2, 0},
+		{{0x0f, 0x09}, 2, 0},
+		{{0x0f, 0x30}, 2, 0},
+		{{0x0f, 0x32}, 2, 0},
+		{{0x0f, 0x33}, 2, 0},
+		{{0x0f, 0x20, 0xc0}, 3, 0},
+		{{0x0f, 0x22, 0xc0}, 3, 0},
+		{{0x0f, 0x21, 0xc0}, 3, 0},
+		{{0x0f, 0x23, 0xc0}, 3, 0},
+		{{0x0f, 0x01, 0x13}, 3, 0},
+		{{0x0f, 0x01, 0x1b}, 3, 0},
+		{{0x0f, 0x01, 0xf0}, 3, 0},
+		{{0x0f, 0x01, 0x3b}, 3, 0},
+		{{0x0f, 0x00, 0xd0}, 3, 0},
+		{{0x0f, 0x00, 0xd8}, 3, 0},
+		{{0x0f, 0x01, 0xd1}, 3, 0},
+		{{0xfa}, 1, 0},
+		{{0xfb}, 1, 0},
+		{{0xec}, 1, 0},
+		{{0xe6, 0x80}, 2, 0},
+		{{0x6c}, 1, 0},
+		{{0xf3, 0x6e}, 2, 0},
 	};
 	unsigned int i;
 
@@ -159,24 +164,27 @@ static void test_privilege(void)
 static void test_undefined(void)
 {
 	static const struct named always[] = {
-		{ { 0x0f, 0x0b }, 2, 0 },	      /* UD2 */
-		{ { 0x0f, 0xff, 0xc0 }, 3, 0 },	      /* UD0 */
-		{ { 0xf0, 0x90 }, 2, 0 },	      /* LOCK NOP */
-		{ { 0xf0, 0x01, 0xc0 }, 3, 0 },	      /* LOCK ADD with a register */
-		{ { 0xf0, 0x03, 0x03 }, 3, 0 },	      /* LOCK ADD from memory */
-		{ { 0xf0, 0x39, 0x03 }, 3, 0 },	      /* LOCK CMP */
-		{ { 0xf0, 0x89, 0x03 }, 3, 0 },	      /* LOCK MOV */
-		{ { 0x8d, 0xc0 }, 2, 0 },	      /* LEA of a register */
-		{ { 0x8e, 0xc8 }, 2, 0 },	      /* MOV CS */
-		{ { 0x8e, 0xf0 }, 2, 0 },	      /* no such segment */
-		{ { 0x0f, 0x20, 0xc8 }, 3, 0 },	      /* CR1 */
-		{ { 0x44, 0x0f, 0x21, 0xc0 }, 4, 0 }, /* DR8 */
-		{ { 0x66, 0xc5, 0xf8, 0x10, 0x03 }, 5, 0 }, /* 66 before VEX */
-		{ { 0xc5, 0xf0, 0x10, 0x03 }, 4, 0 }, /* VMOVUPS with VEX.vvvv */
+		{{0x0f, 0x0b}, 2, 0},			/* UD2 */
+		{{0x0f, 0xff, 0xc0}, 3, 0},		/* UD0 */
+		{{0xf0, 0x90}, 2, 0},			/* LOCK NOP */
+		{{0xf0, 0x01, 0xc0}, 3, 0},		/* LOCK ADD with a register */
+		{{0xf0, 0x03, 0x03}, 3, 0},		/* LOCK ADD from memory */
+		{{0xf0, 0x39, 0x03}, 3, 0},		/* LOCK CMP */
+		{{0xf0, 0x89, 0x03}, 3, 0},		/* LOCK MOV */
+		{{0x8d, 0xc0}, 2, 0},			/* LEA of a register */
+		{{0x8e, 0xc8}, 2, 0},			/* MOV CS */
+		{{0x8e, 0xf0}, 2, 0},			/* no such segment */
+		{{0x0f, 0x20, 0xc8}, 3, 0},		/* CR1 */
+		{{0x44, 0x0f, 0x21, 0xc0}, 4, 0},	/* DR8 */
+		{{0x66, 0xc5, 0xf8, 0x10, 0x03}, 5, 0}, /* 66 before VEX */
+		{{0xc5, 0xf0, 0x10, 0x03}, 4, 0},	/* VMOVUPS with VEX.vvvv */
 	};
 	static const struct named no_long_mode[] = {
-		{ { 0x06 }, 1, 0 }, { { 0x60 }, 1, 0 }, { { 0xce }, 1, 0 }, { { 0x82, 0xc0, 0 }, 3, 0 },
-		{ { 0x9a, 0, 0, 0, 0, 0, 0 }, 7, 0 },
+		{{0x06}, 1, 0},
+		{{0x60}, 1, 0},
+		{{0xce}, 1, 0},
+		{{0x82, 0xc0, 0}, 3, 0},
+		{{0x9a, 0, 0, 0, 0, 0, 0}, 7, 0},
 	};
 	unsigned int i;
 
@@ -387,7 +395,7 @@ static void test_descriptor_tables(void)
 /* MOV DS, AX in protected mode, over what a descriptor can have wrong. */
 static void test_segment_loads(void)
 {
-	const u8 mov_ds[] = { 0x8e, 0xd8 }, mov_ss[] = { 0x8e, 0xd0 };
+	const u8 mov_ds[] = {0x8e, 0xd8}, mov_ss[] = {0x8e, 0xd0};
 
 	machine_init(&m, OST_EMUL_PROT32);
 	machine_descriptor(&m, 0x20, 0x12345678, 0x54321, 0x92, 0xc);
@@ -403,7 +411,10 @@ static void test_segment_loads(void)
 	CHECK_EQ(m.logged, 1);
 	CHECK_EQ(m.e.shadow, OST_EMUL_SHADOW_NONE);
 
-	/* not present; a system descriptor; beyond the table; execute-only; from an LDT that is not there */
+	/*
+	 * not present; a system descriptor; beyond the table; execute-only; from an LDT that is not
+	 * there
+	 */
 	machine_descriptor(&m, 0x20, 0, 0xffff, 0x12, 4);
 	CHECK_FAULT(machine_do(&m, mov_ds, 2), OST_VEC_NP, 0x20);
 	CHECK_FAULT(machine_do(&m, mov_ss, 2), OST_VEC_SS, 0x20);
@@ -422,7 +433,9 @@ static void test_segment_loads(void)
 	CHECK(m.seg[OST_DS].unusable && m.seg[OST_DS].selector == 3);
 	CHECK_FAULT(machine_do(&m, mov_ss, 2), OST_VEC_GP, 0);
 
-	/* SS: writable data of CPL's privilege; it holds interrupts off, and no trap comes between */
+	/*
+	 * SS: writable data of CPL's privilege; it holds interrupts off, and no trap comes between
+	 */
 	machine_descriptor(&m, 0x20, 0, 0xffff, 0x93, 4);
 	m.e.gpr[OST_RAX] = 0x20;
 	m.e.rflags |= X86_EFLAGS_TF;
@@ -530,7 +543,7 @@ static void test_real_mode_far(void)
 	machine_init(&m, OST_EMUL_REAL);
 	m.seg[OST_CS].base = 0x400;
 	m.seg[OST_CS].selector = 0x40;
-	m.idt = (struct kvm_dtable){ .base = 0x500, .limit = 0x87 };
+	m.idt = (struct kvm_dtable){.base = 0x500, .limit = 0x87};
 	machine_put(&m, 0x500 + 4 * 0x21, 0x10002345, 4);
 	m.e.rflags |= X86_EFLAGS_IF | X86_EFLAGS_CF;
 	CHECK_EQ(machine_do(&m, INSN(0xcd, 0x21)), OST_EMUL_OK);
@@ -606,7 +619,7 @@ static void test_stack_sizes(void)
 
 static void test_vector_state(void)
 {
-	const u8 movups[] = { 0x0f, 0x10, 0x03 }, vmovups[] = { 0xc5, 0xfc, 0x10, 0x03 };
+	const u8 movups[] = {0x0f, 0x10, 0x03}, vmovups[] = {0xc5, 0xfc, 0x10, 0x03};
 
 	machine_init(&m, OST_EMUL_LONG64);
 	m.e.gpr[OST_RBX] = 0x4000;

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The harness's own test: each shim does what the kernel's does, on the values where they could differ. */
+/*
+ * The harness's own test: each shim does what the kernel's does, on the values where they could
+ * differ.
+ */
 #include <linux/bitops.h>
 #include <linux/kernel.h>
 #include <linux/slab.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * The unit tests' harness: a program is a main() that calls tap_run() for each test and ends with
- * tap_done(). Output is KTAP (Documentation/dev-tools/ktap.rst). A failed CHECK ends its test (the function
- * returns) and the program goes on with the next one.
+ * tap_done(). Output is KTAP (Documentation/dev-tools/ktap.rst). A failed CHECK ends its test (the
+ * function returns) and the program goes on with the next one.
  */
 #ifndef OST_UNIT_TAP_H
 #define OST_UNIT_TAP_H
@@ -31,20 +31,20 @@ void tap_skip(const char *reason);
 /* Whether the running test has failed, for helpers that a test calls. */
 bool tap_failed(void);
 
-#define CHECK(cond)                                                                                \
-	do {                                                                                       \
-		if (!(cond)) {                                                                     \
-			tap_fail(__FILE__, __LINE__, "%s", #cond);                                 \
-			return;                                                                    \
-		}                                                                                  \
+#define CHECK(cond)                                                \
+	do {                                                       \
+		if (!(cond)) {                                     \
+			tap_fail(__FILE__, __LINE__, "%s", #cond); \
+			return;                                    \
+		}                                                  \
 	} while (0)
 
-#define CHECK_MSG(cond, ...)                                                                       \
-	do {                                                                                       \
-		if (!(cond)) {                                                                     \
-			tap_fail(__FILE__, __LINE__, __VA_ARGS__);                                 \
-			return;                                                                    \
-		}                                                                                  \
+#define CHECK_MSG(cond, ...)                                       \
+	do {                                                       \
+		if (!(cond)) {                                     \
+			tap_fail(__FILE__, __LINE__, __VA_ARGS__); \
+			return;                                    \
+		}                                                  \
 	} while (0)
 
 /* Compares integers, and shows both when they differ. */
