@@ -16,6 +16,7 @@
 #include <linux/reboot.h>
 #include <linux/smp.h>
 #include "backend.h"
+#include "clock.h"
 #include "compat.h"
 #include "hw.h"
 #include "msr.h"
@@ -137,6 +138,7 @@ static int suspend_cb(OST_SYSCORE_ARG)
 
 static void resume_cb(OST_SYSCORE_ARG)
 {
+	ost_clock_host_resumed();
 	if (READ_ONCE(users) && enable_here())
 		pr_err("the boot CPU lost %s during suspend: guests can't go on\n",
 		       ost_backend->name);
