@@ -67,10 +67,13 @@ void virtq_stop(struct virtq *queue)
 	queue->started = false;
 }
 
+/* The driver may put an indirect table anywhere. */
+typedef struct vring_desc unaligned_desc __attribute__((aligned(1)));
+
 /* A copy, so that what is checked is what is used. */
 static struct vring_desc read_desc(const void *table, unsigned int index)
 {
-	const volatile struct vring_desc *desc = (const volatile struct vring_desc *)table + index;
+	const volatile unaligned_desc *desc = (const volatile unaligned_desc *)table + index;
 	struct vring_desc copy;
 
 	copy.addr = desc->addr;
