@@ -26,3 +26,6 @@ vmm/virtq-srcs := vmm/virtq_test.c $(vmm)/virtq.c $(vmm)/mem.c $(vmm)/status.c $
 tests += vmm/parse
 vmm/parse-srcs := vmm/parse_test.c $(vmm)/parse.c
 
+tests += vmm/devices
+vmm/devices-srcs := vmm/devices_test.c $(vmm_machine)
+vmm/devices-libs := $(vmm_libs)
