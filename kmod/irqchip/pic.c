@@ -382,6 +382,8 @@ void ost_pic_model_restore(struct ost_pic_model *pic, u32 chip, const struct kvm
 	to->init4 = !!in->init4;
 	to->elcr_mask = elcr_masks[chip];
 	to->elcr &= to->elcr_mask;
+	/* A level asks as its line is. */
+	to->irr = (in->irr & ~to->elcr) | (in->last_irr & to->elcr);
 	/* Who held a line high is not in the state: userspace, as far as that can be told. */
 	for (pin = 0; pin < 8; pin++)
 		pic->sources[8 * chip + pin] = to->last_irr & BIT(pin) ? BIT(0) : 0;

@@ -59,23 +59,38 @@ static bool running(const struct ost_pit_channel *ch)
 	return ch->programmed && (!gate_starts(ch) || ch->triggered);
 }
 
-/* load_tick becomes the start of the period that goes on at `tick`. */
-static void align_period(struct ost_pit_channel *ch, u64 tick)
+/* Ticks that the output is high in a period of mode 3: the longer half of an odd count. */
+static u32 high_half(u32 count)
 {
-	if (tick > ch->load_tick)
-		ch->load_tick += (tick - ch->load_tick) / ch->state.count * ch->state.count;
+	return (count + 1) / 2;
 }
 
 /*
- * A count that was written in the middle of a period, whose start load_tick was made then, takes
- * over at its end (8254, modes 2 and 3).
+ * A count is written in the middle of a period: it takes over at the end of the period in mode 2,
+ * of the half in mode 3 (8254, "Mode 2", "Mode 3").
  */
+static void plan_take_over(struct ost_pit_channel *ch, u64 tick)
+{
+	u32 count = ch->state.count;
+
+	if ((s64)(tick - ch->load_tick) > 0)
+		ch->load_tick += (tick - ch->load_tick) / count * count;
+	ch->next_tick = ch->load_tick + count;
+	if (ch->state.mode == 3 && (s64)(tick - ch->load_tick) < high_half(count))
+		ch->next_tick = ch->load_tick + high_half(count);
+}
+
 static void take_over(struct ost_pit_channel *ch, u64 tick)
 {
-	if (!periodic(ch) || !ch->next_count || ch->stop_tick ||
-	    tick < ch->load_tick + ch->state.count)
+	bool half;
+
+	if (!periodic(ch) || !ch->next_count || ch->stop_tick || (s64)(tick - ch->next_tick) < 0)
 		return;
-	ch->load_tick += ch->state.count;
+	half = ch->next_tick != ch->load_tick + ch->state.count;
+	ch->load_tick = ch->next_tick;
+	/* After the high half of the old count comes the low one of the new. */
+	if (half)
+		ch->load_tick -= high_half(ch->next_count);
 	ch->state.count = ch->next_count;
 	ch->next_count = 0;
 	ch->null_count = false;
@@ -87,7 +102,8 @@ static u64 elapsed(struct ost_pit_channel *ch, u64 tick)
 	take_over(ch, tick);
 	if (ch->stop_tick)
 		tick = ch->stop_tick;
-	return tick > ch->load_tick ? tick - ch->load_tick : 0;
+	/* Somebody may have been later here with an earlier time. */
+	return (s64)(tick - ch->load_tick) > 0 ? tick - ch->load_tick : 0;
 }
 
 /*
@@ -96,10 +112,8 @@ static u64 elapsed(struct ost_pit_channel *ch, u64 tick)
  */
 static u32 square_wave_count(u32 count, u32 position)
 {
-	u32 high = (count + 1) / 2;
-
-	if (position >= high)
-		position -= high;
+	if (position >= high_half(count))
+		position -= high_half(count);
 	return (count & ~1u) - 2 * position;
 }
 
@@ -141,7 +155,7 @@ static bool output(struct ost_pit_channel *ch, u64 tick)
 	case 2:
 		return done % ch->state.count != ch->state.count - 1;
 	case 3:
-		return done % ch->state.count < (ch->state.count + 1) / 2;
+		return done % ch->state.count < high_half(ch->state.count);
 	default:
 		return done != ch->state.count;
 	}
@@ -206,7 +220,7 @@ static void load(struct ost_pit_channel *ch, u32 written, u64 tick)
 		if (!periodic(ch) || !ch->programmed || ch->stop_tick)
 			start(ch, tick);
 		else
-			align_period(ch, tick);
+			plan_take_over(ch, tick);
 	} else if (!ch->triggered) {
 		/* It waits for the trigger; until then it is what the counter shows. */
 		ch->state.count = count;
@@ -287,6 +301,8 @@ static void write_control(struct ost_pit_model *pit, u8 val, u64 tick)
 	/* Bit 2 of the mode is ignored for modes 2 and 3. */
 	ch->state.mode = (val >> 1 & 7) > 5 ? val >> 1 & 3 : val >> 1 & 7;
 	ch->state.bcd = val & 1;
+	/* Undefined until one is written. */
+	ch->state.count = modulus(ch);
 	ch->state.count_latched = 0;
 	ch->state.status_latched = 0;
 	ch->programmed = false;
@@ -444,6 +460,9 @@ u64 ost_pit_model_next_irq_ns(struct ost_pit_model *pit, u64 now_ns)
 		break;
 	default:
 		rise = (done / ch->state.count + 1) * ch->state.count;
+		/* A new count whose low half comes before the output rises again. */
+		if (ch->next_count && ch->load_tick + rise != ch->next_tick)
+			rise = ch->next_tick - ch->load_tick + ch->next_count / 2;
 		break;
 	}
 	return rise > done ? to_ns(ch->load_tick + rise) : 0;

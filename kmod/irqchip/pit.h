@@ -17,7 +17,8 @@ struct ost_pit_channel {
 	struct kvm_pit_channel_state state;
 	u64 load_tick;		/* when it was loaded, in ticks of the PIT since time 0 */
 	u64 stop_tick;		/* when the gate stopped it, 0 while it counts */
-	u32 next_count;		/* modes 2, 3: takes over at the end of the period; 0 none */
+	u32 next_count;		/* written, but not what counts yet; 0 none */
+	u64 next_tick;		/* modes 2, 3: when it takes over */
 	bool programmed;	/* since the control word a count was written */
 	bool triggered;		/* modes 1, 5: a rising gate started it */
 	bool null_count;	/* what was written last is not yet what counts */
