@@ -19,4 +19,15 @@ void ost_unit_race(void) __attribute__((__weak__));
 	})
 #define xchg(ptr, new) __atomic_exchange_n(ptr, new, __ATOMIC_SEQ_CST)
 
+typedef struct {
+	int counter;
+} atomic_t;
+
+#define atomic_read(v) __atomic_load_n(&(v)->counter, __ATOMIC_RELAXED)
+#define atomic_set(v, i) __atomic_store_n(&(v)->counter, i, __ATOMIC_RELAXED)
+#define atomic_xchg(v, i) __atomic_exchange_n(&(v)->counter, i, __ATOMIC_SEQ_CST)
+#define atomic_or(i, v) ((void)__atomic_fetch_or(&(v)->counter, i, __ATOMIC_SEQ_CST))
+#define atomic_fetch_or(i, v) __atomic_fetch_or(&(v)->counter, i, __ATOMIC_SEQ_CST)
+#define smp_mb__after_atomic() __atomic_thread_fence(__ATOMIC_SEQ_CST)
+
 #endif

@@ -5,6 +5,7 @@
 #include_next <linux/limits.h>
 
 #define U32_MAX ((u32)~0U)
+#define S64_MAX ((s64)(~0ULL >> 1))
 #define U64_MAX ((u64)~0ULL)
 
 #endif
