@@ -90,6 +90,12 @@ static void test_fetch_limits(void)
 	machine_init(&m, OST_EMUL_LONG64);
 	CHECK_FAULT(machine_do(&m, prefixes, 16), OST_VEC_GP, 0);
 
+	/* so it is when the sixteenth is an immediate */
+	prefixes[14] = 0xb0;
+	prefixes[15] = 1;
+	machine_init(&m, OST_EMUL_LONG64);
+	CHECK_FAULT(machine_do(&m, prefixes, 16), OST_VEC_GP, 0);
+
 	/* The code segment's limit counts by bytes that the instruction has. */
 	machine_init(&m, OST_EMUL_PROT32);
 	m.seg[OST_CS].limit = MACHINE_CODE + 1;
@@ -325,12 +331,14 @@ static void test_device_read_changed(void)
 	m.e.gpr[OST_RSI] = 0x4000;
 	m.e.gpr[OST_RDI] = 0x5000;
 	machine_put(&m, 0x4000, 0x55, 4);
-	machine_put(&m, 0x4100, 0x11, 4);
+	machine_put(&m, 0x4100, 5, 4);
 	/* cmpsd: RAM was read, the device is pending */
 	CHECK_EQ(machine_run(&m, INSN(0xa7)), OST_EMUL_IO);
 	m.e.gpr[OST_RSI] = 0x4100;
 	CHECK_EQ(machine_finish(&m, OST_EMUL_IO), OST_EMUL_OK);
-	CHECK(m.e.rflags & X86_EFLAGS_ZF);
+	/* 5 less than the device's 11 */
+	CHECK(m.e.rflags & X86_EFLAGS_CF && !(m.e.rflags & X86_EFLAGS_ZF));
+	CHECK(!m.broken && m.logged == 1);
 }
 
 static void test_device_strings(void)
@@ -369,9 +377,11 @@ static void test_locked_race(void)
 	machine_init(&m, OST_EMUL_LONG64);
 	m.e.gpr[OST_RBX] = 0x4000;
 	m.e.gpr[OST_RAX] = 5;
+	m.e.rflags |= X86_EFLAGS_CF | X86_EFLAGS_ZF;
 	m.race = true;
 	CHECK_EQ(machine_do(&m, INSN(0xf0, 0x0f, 0xc1, 0x03)), OST_EMUL_RETRY);
 	CHECK_EQ(m.e.gpr[OST_RAX], 5);
+	CHECK_EQ(m.e.rflags, X86_EFLAGS_FIXED | X86_EFLAGS_CF | X86_EFLAGS_ZF);
 	CHECK_EQ(m.e.rip, MACHINE_CODE);
 	CHECK_EQ(machine_do(&m, INSN(0xf0, 0x0f, 0xc1, 0x03)), OST_EMUL_OK);
 	CHECK(m.logged == 1 && logged(0, 'c', 0x4000, 4, 0));
@@ -515,6 +525,38 @@ static void test_port_strings(void)
 	CHECK_EQ(m.e.gpr[OST_RCX], 1);
 }
 
+/*
+ * The count that userspace was asked for stands, though the destination became a device's
+ * meanwhile.
+ */
+static void test_port_string_remapped(void)
+{
+	machine_init(&m, OST_EMUL_LONG64);
+	m.e.gpr[OST_RDI] = 0x5000;
+	m.e.gpr[OST_RCX] = 3;
+	CHECK_EQ(machine_run(&m, INSN(0xf3, 0x6c)), OST_EMUL_IO);
+	CHECK_EQ(m.pending.count, 3);
+	m.page[5] = PAGE_DEVICE;
+	CHECK_EQ(machine_finish(&m, OST_EMUL_IO), OST_EMUL_OK);
+	CHECK(!m.broken && m.logged == 4);
+	CHECK(logged(1, 'w', 0x5000, 1, 0x11) && logged(3, 'w', 0x5002, 1, 0x13));
+	CHECK_EQ(m.e.gpr[OST_RCX], 0);
+}
+
+/* DI wraps in the middle of what would be a batch. */
+static void test_port_string_wrap(void)
+{
+	machine_init(&m, OST_EMUL_REAL);
+	m.seg[OST_ES].base = 0x100;
+	m.seg[OST_ES].limit = ~0u;
+	m.e.gpr[OST_RDI] = 0xfffe;
+	m.e.gpr[OST_RCX] = 4;
+	CHECK_EQ(machine_do(&m, INSN(0xf3, 0x6c)), OST_EMUL_OK);
+	CHECK_EQ(machine_get(&m, 0x100fe, 4), 0x1211);
+	CHECK_EQ(machine_get(&m, 0x100, 2), 0x1413);
+	CHECK_EQ(m.e.gpr[OST_RDI], 2);
+}
+
 /* CR0.AM and RFLAGS.AC at CPL 3; a page fault goes before. */
 static void test_alignment_check(void)
 {
@@ -566,6 +608,8 @@ int main(int argc, char **argv)
 	tap_run("memory: repeat bounds", test_repeat_bounds);
 	tap_run("memory: string segments", test_string_segments);
 	tap_run("memory: port strings", test_port_strings);
+	tap_run("memory: port string to what became a device", test_port_string_remapped);
+	tap_run("memory: port string over the end of 64K", test_port_string_wrap);
 	tap_run("memory: alignment check", test_alignment_check);
 	tap_run("memory: bit offsets", test_bit_offsets);
 	return tap_done();

@@ -288,6 +288,10 @@ static void test_control_registers(void)
 	m.e.gpr[OST_RAX] = X86_CR0_MP | X86_CR0_WP;
 	CHECK_EQ(machine_do(&m, INSN(0x0f, 0x01, 0xf0)), OST_EMUL_OK);
 	CHECK_EQ(m.cr[0], X86_CR0_PE | X86_CR0_MP | X86_CR0_NE);
+	m.e.cr0 = 0;
+	m.e.gpr[OST_RAX] = X86_CR0_PE;
+	CHECK_EQ(machine_do(&m, INSN(0x0f, 0x01, 0xf0)), OST_EMUL_OK);
+	CHECK_EQ(m.cr[0], X86_CR0_PE);
 	m.e.cr0 = 0x80000031;
 	CHECK_EQ(machine_do(&m, INSN(0x0f, 0x01, 0xe0)), OST_EMUL_OK);
 	CHECK_EQ(m.e.gpr[OST_RAX], 0x80000031);
@@ -447,8 +451,16 @@ static void test_segment_loads(void)
 	m.e.gpr[OST_RAX] = 0x20;
 	CHECK_FAULT(machine_do(&m, mov_ss, 2), OST_VEC_GP, 0x20);
 
-	/* data of CPL 0 is not for CPL 3; conforming code is */
+	/* data of CPL 0 is not for RPL 3, nor for CPL 3; conforming code is */
 	machine_descriptor(&m, 0x20, 0, 0xffff, 0x93, 4);
+	m.e.gpr[OST_RAX] = 0x23;
+	CHECK_FAULT(machine_do(&m, mov_ds, 2), OST_VEC_GP, 0x20);
+	m.e.gpr[OST_RAX] = 0x20;
+	CHECK_EQ(machine_do(&m, mov_ds, 2), OST_EMUL_OK);
+	/* the table ends within it */
+	m.gdt.limit = 0x26;
+	CHECK_FAULT(machine_do(&m, mov_ds, 2), OST_VEC_GP, 0x20);
+	m.gdt.limit = 0x27;
 	m.e.cpl = 3;
 	CHECK_FAULT(machine_do(&m, mov_ds, 2), OST_VEC_GP, 0x20);
 	machine_descriptor(&m, 0x20, 0, 0xffff, 0x9e, 4);
@@ -494,6 +506,10 @@ static void test_system_segments(void)
 	machine_descriptor(&m, 0x20, 0x9000, 0x67, 0x82, 0);
 	CHECK_EQ(machine_do(&m, INSN(0x0f, 0x00, 0xd0)), OST_EMUL_OK);
 	CHECK(m.seg[OST_LDTR].selector == 0x20 && m.seg[OST_LDTR].type == 2);
+	/* long mode has no TSS of 16 bits */
+	machine_descriptor(&m, 0x20, 0x9000, 0x67, 0x81, 0);
+	CHECK_FAULT(machine_do(&m, INSN(0x0f, 0x00, 0xd8)), OST_VEC_GP, 0x20);
+	machine_descriptor(&m, 0x20, 0x9000, 0x67, 0x82, 0);
 	/* the upper half must not look like a descriptor */
 	machine_put(&m, MACHINE_GDT + 0x28, 0x10000000000, 8);
 	CHECK_FAULT(machine_do(&m, INSN(0x0f, 0x00, 0xd0)), OST_VEC_GP, 0x20);
@@ -520,6 +536,9 @@ static void test_interrupt_flag(void)
 	machine_put(&m, 0x7000, X86_EFLAGS_IF | X86_EFLAGS_IOPL | X86_EFLAGS_ID, 4);
 	CHECK_EQ(machine_do(&m, INSN(0x66, 0x9d)), OST_EMUL_OK);
 	CHECK_EQ(m.e.rflags, X86_EFLAGS_FIXED | X86_EFLAGS_IF | X86_EFLAGS_IOPL);
+	m.e.rflags |= X86_EFLAGS_AC;
+	CHECK_EQ(machine_do(&m, INSN(0x66, 0x9d)), OST_EMUL_OK);
+	CHECK(m.e.rflags & X86_EFLAGS_AC);
 	machine_init(&m, OST_EMUL_PROT32);
 	m.e.cpl = 3;
 	machine_put(&m, 0x7000, X86_EFLAGS_IF | X86_EFLAGS_IOPL | X86_EFLAGS_ID, 4);
@@ -570,6 +589,8 @@ static void test_real_mode_far(void)
 	CHECK(m.e.rip == 0x1002 && m.seg[OST_CS].base == 0 && m.e.gpr[OST_RSP] == 0x7002);
 
 	CHECK_EQ(machine_do(&m, INSN(0xea, 0x10, 0, 0x34, 0x12)), OST_EMUL_OK);
+	CHECK(m.e.rip == 0x10 && m.seg[OST_CS].base == 0x12340);
+	CHECK_FAULT(machine_do(&m, INSN(0x66, 0xea, 0, 0, 1, 0, 0x34, 0x12)), OST_VEC_GP, 0);
 	CHECK(m.e.rip == 0x10 && m.seg[OST_CS].base == 0x12340);
 	/* what protected mode does with these is left to the CPU */
 	machine_init(&m, OST_EMUL_PROT32);
