@@ -29,3 +29,7 @@ vmm/parse-srcs := vmm/parse_test.c $(vmm)/parse.c
 tests += vmm/devices
 vmm/devices-srcs := vmm/devices_test.c $(vmm_machine)
 vmm/devices-libs := $(vmm_libs)
+
+tests += vmm/blk
+vmm/blk-srcs := vmm/blk_test.c $(vmm_machine)
+vmm/blk-libs := $(vmm_libs)
