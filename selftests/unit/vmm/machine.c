@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include <poll.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -8,8 +10,29 @@
 #include "device.h"
 #include "irq.h"
 #include "machine.h"
+#include "status.h"
 
 struct machine_irqs machine_irqs;
+char machine_said[256];
+
+int vmm_fail(int status, const char *fmt, ...)
+{
+	va_list args;
+
+	va_start(args, fmt);
+	vsnprintf(machine_said, sizeof(machine_said), fmt, args);
+	va_end(args);
+	return status;
+}
+
+void vmm_warn(const char *fmt, ...)
+{
+	va_list args;
+
+	va_start(args, fmt);
+	vsnprintf(machine_said, sizeof(machine_said), fmt, args);
+	va_end(args);
+}
 
 void irq_set_line(struct irq_router *irq, uint32_t gsi, bool level)
 {

@@ -25,6 +25,9 @@ struct machine_irqs {
 
 extern struct machine_irqs machine_irqs;
 
+/* What vmm_fail() or vmm_warn() last had to say. */
+extern char machine_said[256];
+
 /* Create and destroy one machine, of the configuration @config. NULL when it can't be created. */
 struct vm *machine_create(const struct config *config);
 void machine_destroy(struct vm *vm);

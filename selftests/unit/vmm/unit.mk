@@ -16,7 +16,7 @@ $(out)/asan/selftests/unit/vmm/%.o: $(here)vmm/%.c $(here)vmm/unit.mk
 
 # A machine with all its devices, but for the hypervisor.
 vmm_machine := vmm/machine.c $(addprefix $(vmm)/,acpi.c aml.c boot.c boot_bzimage.c boot_elf.c bus.c \
-	debug_exit.c device.c disk_io.c mem.c msix.c pci.c pm.c rtc.c serial.c status.c term.c \
+	debug_exit.c device.c disk_io.c mem.c msix.c pci.c pm.c rtc.c serial.c \
 	virtio_blk.c virtio_pci.c virtq.c)
 vmm_libs := -luring -lpthread
 
@@ -33,3 +33,7 @@ vmm/devices-libs := $(vmm_libs)
 tests += vmm/blk
 vmm/blk-srcs := vmm/blk_test.c $(vmm_machine)
 vmm/blk-libs := $(vmm_libs)
+
+tests += vmm/boot
+vmm/boot-srcs := vmm/boot_test.c $(vmm_machine)
+vmm/boot-libs := $(vmm_libs)
