@@ -320,6 +320,18 @@ static void test_device_reads(void)
 	CHECK(!m.broken && m.logged == 1);
 }
 
+/* Eight waits in one instruction: each read is asked for once, whatever was answered before. */
+static void test_many_device_reads(void)
+{
+	machine_init(&m, OST_EMUL_PROT32);
+	m.page[5] = PAGE_DEVICE;
+	m.e.gpr[OST_RSP] = 0x5000;
+	CHECK_EQ(machine_do(&m, INSN(0x61)), OST_EMUL_OK);
+	CHECK(!m.broken && m.logged == 8);
+	CHECK(m.e.gpr[OST_RDI] == 0x11 && m.e.gpr[OST_RAX] == 0x18);
+	CHECK_EQ(m.e.gpr[OST_RSP], 0x5020);
+}
+
 /*
  * When registers change during the wait the instruction is another one: nothing of the old is
  * replayed.
@@ -569,6 +581,8 @@ static void test_alignment_check(void)
 	CHECK_FAULT(machine_do(&m, INSN(0x8b, 0x03)), OST_VEC_AC, 0);
 	CHECK_FAULT(machine_do(&m, INSN(0x89, 0x03)), OST_VEC_AC, 0);
 	CHECK_EQ(machine_do(&m, INSN(0x8a, 0x03)), OST_EMUL_OK);
+	/* MOVUPS is there to be unaligned */
+	CHECK_EQ(machine_do(&m, INSN(0x0f, 0x10, 0x03)), OST_EMUL_OK);
 	m.page[4] = PAGE_ABSENT;
 	CHECK_FAULT(machine_do(&m, INSN(0x8b, 0x03)), 14, 4);
 }
@@ -602,6 +616,7 @@ int main(int argc, char **argv)
 	tap_run("memory: failed writes", test_failed_writes);
 	tap_run("memory: split write", test_split_write);
 	tap_run("memory: device reads", test_device_reads);
+	tap_run("memory: many device reads", test_many_device_reads);
 	tap_run("memory: registers changed during a device read", test_device_read_changed);
 	tap_run("memory: device strings", test_device_strings);
 	tap_run("memory: locked updates and races", test_locked_race);

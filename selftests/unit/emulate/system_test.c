@@ -178,6 +178,7 @@ static void test_undefined(void)
 		{{0x44, 0x0f, 0x21, 0xc0}, 4, 0},	/* DR8 */
 		{{0x66, 0xc5, 0xf8, 0x10, 0x03}, 5, 0}, /* 66 before VEX */
 		{{0xc5, 0xf0, 0x10, 0x03}, 4, 0},	/* VMOVUPS with VEX.vvvv */
+		{{0xc5, 0xfe, 0x7e, 0x03}, 4, 0},	/* VMOVQ of 256 bits */
 	};
 	static const struct named no_long_mode[] = {
 		{{0x06}, 1, 0},
@@ -228,6 +229,12 @@ static void test_io_bitmap(void)
 	machine_init(&m, OST_EMUL_VM86);
 	m.e.rflags |= X86_EFLAGS_IOPL;
 	CHECK_FAULT(machine_do(&m, INSN(0xee)), OST_VEC_GP, 0);
+	/* one too short to say where its bitmap is has none */
+	machine_init(&m, OST_EMUL_PROT32);
+	m.e.cpl = 3;
+	m.seg[OST_TR].limit = 0x60;
+	machine_put(&m, MACHINE_TSS + 102, 0, 2);
+	CHECK_FAULT(machine_do(&m, INSN(0xec)), OST_VEC_GP, 0);
 	/* a 16-bit TSS has no bitmap */
 	machine_init(&m, OST_EMUL_PROT32);
 	m.e.cpl = 3;
@@ -469,6 +476,20 @@ static void test_segment_loads(void)
 	/* 64-bit mode takes a null SS below CPL 3 */
 	machine_init(&m, OST_EMUL_LONG64);
 	CHECK_EQ(machine_do(&m, mov_ss, 2), OST_EMUL_OK);
+	m.e.cpl = 3;
+	m.e.gpr[OST_RAX] = 3;
+	CHECK_FAULT(machine_do(&m, mov_ss, 2), OST_VEC_GP, 0);
+
+	/* Intel has LSS with offsets of 64 bits, AMD has not */
+	machine_init(&m, OST_EMUL_LONG64);
+	machine_descriptor(&m, 0x20, 0, 0xffff, 0x93, 4);
+	m.e.gpr[OST_RBX] = 0x4000;
+	machine_put(&m, 0x4000, 0x1122334455667788, 8);
+	machine_put(&m, 0x4008, 0x20, 2);
+	CHECK_EQ(machine_do(&m, INSN(0x48, 0x0f, 0xb2, 0x0b)), OST_EMUL_UNHANDLEABLE);
+	m.e.amd = false;
+	CHECK_EQ(machine_do(&m, INSN(0x48, 0x0f, 0xb2, 0x0b)), OST_EMUL_OK);
+	CHECK(m.e.gpr[OST_RCX] == 0x1122334455667788 && m.seg[OST_SS].selector == 0x20);
 
 	/* LDS: register and segment, or neither */
 	machine_init(&m, OST_EMUL_PROT32);
@@ -483,7 +504,12 @@ static void test_segment_loads(void)
 	CHECK_FAULT(machine_do(&m, INSN(0xc5, 0x0b)), OST_VEC_GP, 0x20);
 	CHECK_EQ(m.e.gpr[OST_RCX], 0);
 
-	/* real mode keeps limits */
+	/* virtual-8086 mode has limits of 64K, real mode keeps those that were */
+	machine_init(&m, OST_EMUL_VM86);
+	m.seg[OST_ES].limit = ~0u;
+	m.e.gpr[OST_RAX] = 0xb800;
+	CHECK_EQ(machine_do(&m, INSN(0x8e, 0xc0)), OST_EMUL_OK);
+	CHECK(m.seg[OST_ES].base == 0xb8000 && m.seg[OST_ES].limit == 0xffff);
 	machine_init(&m, OST_EMUL_REAL);
 	m.seg[OST_ES].limit = ~0u;
 	m.e.gpr[OST_RAX] = 0xb800;
@@ -576,6 +602,8 @@ static void test_real_mode_far(void)
 	CHECK(m.e.rflags & X86_EFLAGS_IF && m.e.rflags & X86_EFLAGS_CF);
 	/* vector 22 is beyond the table */
 	CHECK_FAULT(machine_do(&m, INSN(0xcd, 0x22)), OST_VEC_GP, 0);
+	m.idt.limit = 0x86;
+	CHECK_FAULT(machine_do(&m, INSN(0xcd, 0x21)), OST_VEC_GP, 0);
 	CHECK_EQ(m.e.gpr[OST_RSP], 0x7000);
 
 	/* far call through memory, far return that drops two bytes more */
