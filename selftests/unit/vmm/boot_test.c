@@ -227,7 +227,7 @@ static void wrong_elves(void)
 	e->phdr[0].p_paddr = 0x7000;
 	CHECK_EQ(load(IMAGE_SIZE), VMM_FILE);
 	e = make_elf();
-	e->phdr[0].p_filesz = 0x2001;
+	e->phdr[0].p_memsz = 0x800;
 	CHECK_EQ(load(IMAGE_SIZE), VMM_FILE);
 	e = make_elf();
 	e->phdr[0].p_memsz = 64 * MIB;

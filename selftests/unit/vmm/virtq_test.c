@@ -189,6 +189,21 @@ static void indirect_next_beyond(void)
 	set_desc(TABLE, 0, DATA, 1, VRING_DESC_F_NEXT, 2);
 }
 
+/* Each table is short enough, but not both together. */
+static void too_many_buffers(void)
+{
+	set_desc(DESC, 0, DATA, 1, VRING_DESC_F_NEXT, 1);
+	set_desc(DESC, 1, TABLE, 16 * VIRTQ_MAX_BUFFERS, VRING_DESC_F_INDIRECT, 0);
+	for (unsigned int i = 0; i < VIRTQ_MAX_BUFFERS; i++)
+		set_desc(TABLE, i, DATA, 1, VRING_DESC_F_NEXT * (i < VIRTQ_MAX_BUFFERS - 1), i + 1);
+}
+
+/* Empty buffers fill nothing up. */
+static void empty_loop(void)
+{
+	set_desc(DESC, 0, DATA, 0, VRING_DESC_F_NEXT, 0);
+}
+
 static void refuses_nonsense(void)
 {
 	static const struct {
@@ -210,6 +225,8 @@ static void refuses_nonsense(void)
 		{ "indirect in indirect", indirect_in_indirect },
 		{ "indirect loop", indirect_loop },
 		{ "indirect next beyond", indirect_next_beyond },
+		{ "too many buffers", too_many_buffers },
+		{ "empty loop", empty_loop },
 	};
 
 	for (size_t i = 0; i < sizeof(rings) / sizeof(rings[0]); i++) {
