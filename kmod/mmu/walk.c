@@ -123,9 +123,13 @@ static u64 pse36_address(u64 entry)
 	return (entry >> 13 & 0xff) << 32;
 }
 
+/*
+ * Bits 8:5 are reserved by the manuals, but a CPU that walks PDPTEs like any other entry (QEMU's
+ * TCG) sets bit 5 as the accessed bit: a guest must not fault for what its CPU wrote.
+ */
 bool ost_pdpte_loadable(u64 pdpte, u64 gpa_reserved)
 {
-	const u64 reserved = GENMASK_ULL(2, 1) | GENMASK_ULL(8, 5) | GENMASK_ULL(63, 52);
+	const u64 reserved = GENMASK_ULL(2, 1) | GENMASK_ULL(8, 6) | GENMASK_ULL(63, 52);
 
 	return !(pdpte & PTE_P) || !(pdpte & (reserved | (gpa_reserved & PTE_ADDR)));
 }

@@ -28,7 +28,7 @@ struct format {
 static const struct format pde32_table = { "PDE", 22, 31, 0, BITS(31, 12), 0 };
 static const struct format pde32_page = { "PDE 4M", 22, 31, 0, BITS(31, 22), BITS(21, 0) };
 static const struct format pte32 = { "PTE", 12, 21, 0, BITS(31, 12), BITS(11, 0) };
-static const struct format pae_pdpte = { "PDPTE", 30, 31, BITS(2, 1) | BITS(8, 5) | BITS(63, 52),
+static const struct format pae_pdpte = { "PDPTE", 30, 31, BITS(2, 1) | BITS(8, 6) | BITS(63, 52),
 					 BITS(51, 12), 0 };
 static const struct format pae_pde_table = { "PDE", 21, 29, BITS(62, 52), BITS(51, 12), 0 };
 static const struct format pae_pde_page = { "PDE 2M", 21, 29, BITS(62, 52) | BITS(20, 13),
