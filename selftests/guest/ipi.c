@@ -65,7 +65,7 @@ static void expect(uint32_t mask, uint32_t dest, uint32_t icr, const char *what)
 
 		for (int i = 0; i < CPUS; i++)
 			now |= !!taken[i] << i;
-		(now & mask) == mask; })), 300);
+		(now & mask) == mask; })), 3000);
 	delay_us(500);
 	cli();
 	for (int i = 0; i < CPUS; i++) {
@@ -84,7 +84,7 @@ static void expect_one_of(uint32_t mask, uint32_t dest, uint32_t icr, const char
 		taken[i] = 0;
 	lapic_ipi(dest, icr | ICR_ASSERT | VECTOR);
 	sti();
-	wait_for(taken[0] + taken[1] + taken[2] + taken[3], 300);
+	wait_for(taken[0] + taken[1] + taken[2] + taken[3], 3000);
 	delay_us(500);
 	cli();
 	for (int i = 0; i < CPUS; i++) {
