@@ -700,6 +700,7 @@ int ost_emul_decode(struct ost_emul *e)
 	unsigned int i;
 	int ret;
 
+	e->insn_rip = e->rip;
 	reset_decoded(e);
 	find_mode(e);
 	ret = decode_prefixes(e);

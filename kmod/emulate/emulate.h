@@ -49,7 +49,10 @@ enum ost_emul_result {
 	 * delivers the data.
 	 */
 	OST_EMUL_IO,
-	/* The guest is to be entered again without a change: a LOCKed update lost a race. */
+	/*
+	 * The guest is to be entered again without a change: a LOCKed update lost a race, or RIP is
+	 * not where the instruction was decoded (registers were set during the wait for userspace).
+	 */
 	OST_EMUL_RETRY,
 	/*
 	 * Not something this emulator can do, or not in this mode; e->bytes[0..e->fetched) to
@@ -315,6 +318,7 @@ struct ost_emul {
 	const struct ost_opcode *opc;
 
 	/* Working state. */
+	u64 insn_rip;	/* where the instruction was decoded */
 	u64 mem_offset; /* effective address, at execution */
 	bool jumped;	/* RIP is set already */
 	bool sets_rf;	/* RFLAGS.RF was loaded, and is not to be cleared */

@@ -94,6 +94,8 @@ int ost_emul_execute(struct ost_emul *e)
 
 	if (!e->opc)
 		return OST_EMUL_UNHANDLEABLE;
+	if (e->rip != e->insn_rip)
+		return OST_EMUL_RETRY;
 	memcpy(saved.gpr, e->gpr, sizeof(saved.gpr));
 	e->completed = true;
 	e->jumped = false;

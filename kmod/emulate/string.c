@@ -202,26 +202,6 @@ static int batch_size(struct ost_emul *e, const struct string *s, enum ost_emul_
 	return ret == OST_EMUL_FAULT ? ret : OST_EMUL_OK;
 }
 
-/*
- * What a port delivered, to memory: at once, or an element at a time where RAM has become a device
- * meanwhile.
- */
-static int store_input(struct ost_emul *e, const struct string *s, u64 linear,
-		       unsigned int elements, bool at_once)
-{
-	unsigned int i;
-	int ret = OST_EMUL_OK;
-
-	if (!e->ops->write)
-		return OST_EMUL_UNHANDLEABLE;
-	if (at_once)
-		return e->ops->write(e, linear, e->pio_buf, elements * s->bytes, 0);
-	for (i = 0; i < elements && ret == OST_EMUL_OK; i++)
-		ret = e->ops->write(e, linear + i * s->bytes, e->pio_buf + i * s->bytes, s->bytes,
-				    0);
-	return ret;
-}
-
 static int input(struct ost_emul *e, struct string *s)
 {
 	u64 offset = destination_offset(e, s), linear;
@@ -236,12 +216,17 @@ static int input(struct ost_emul *e, struct string *s)
 	if (ret != OST_EMUL_OK)
 		return ret;
 
-	/* After an IO userspace has answered for the count that was asked. */
-	elements = e->pio_count && e->pio_count <= s->left ? e->pio_count : possible;
+	/*
+	 * After an IO userspace has answered for the count that was asked. Where that was RAM and
+	 * has become a device meanwhile the data has no way to go.
+	 */
+	elements = e->pio_count ? e->pio_count : possible;
+	if (elements > possible || !e->ops->write)
+		return OST_EMUL_UNHANDLEABLE;
 	ret = e->ops->pio(e, e->gpr[OST_RDX], s->bytes, true, e->pio_buf, elements);
 	e->pio_count = ret == OST_EMUL_IO ? elements : 0;
 	if (ret == OST_EMUL_OK)
-		ret = store_input(e, s, linear, elements, elements <= possible);
+		ret = e->ops->write(e, linear, e->pio_buf, elements * s->bytes, 0);
 	if (ret != OST_EMUL_OK)
 		return ret;
 	advance(e, s, OST_RDI, elements);
