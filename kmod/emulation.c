@@ -76,6 +76,9 @@ static int resolve(struct ost_emul *e, u64 linear, u32 len, u32 access, bool wri
 		if (r != OST_EMUL_OK)
 			return r;
 		s->ram = ost_gpa_has_slot(vcpu_of(e)->vm, s->gpa, write);
+		/* String I/O was promised RAM (probe), but slots change at any time. */
+		if (!s->ram && s->len > OST_EMUL_MAX_ACCESS)
+			return OST_EMUL_UNHANDLEABLE;
 	}
 	return OST_EMUL_OK;
 }
@@ -680,9 +683,10 @@ static int finish(struct ost_vcpu *vcpu)
 		else if (e->shadow == OST_EMUL_SHADOW_MOV_SS)
 			shadow = KVM_X86_SHADOW_INT_MOV_SS;
 		ost_backend->set_interrupt_shadow(vcpu, shadow);
-		if (e->single_step)
-			ost_debug_exception(vcpu, DR_STEP);
 	}
+	/* A repeated instruction traps after each iteration. */
+	if (e->single_step)
+		ost_debug_exception(vcpu, DR_STEP);
 	/* IF may have been set. */
 	ost_request(vcpu, OST_REQ_EVENT);
 	return vcpu->io.posted ? posted_to_user(vcpu) : OST_RUN;
