@@ -32,7 +32,7 @@ vmm/devices-libs := $(vmm_libs)
 
 tests += vmm/blk
 vmm/blk-srcs := vmm/blk_test.c $(vmm_machine)
-vmm/blk-libs := $(vmm_libs)
+vmm/blk-libs := $(vmm_libs) -Wl,--wrap=io_uring_queue_init
 
 tests += vmm/boot
 vmm/boot-srcs := vmm/boot_test.c $(vmm_machine)
