@@ -10,6 +10,8 @@
  * vm->clock.lock guards the VM's part and the writing of every vCPU's tsc_offset and tsc_ratio; it
  * nests inside vm_list_lock and takes no other.
  */
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
 #include <linux/irq_work.h>
 #include <linux/kvm_para.h>
 #include <linux/math64.h>
@@ -640,6 +642,10 @@ void ost_clock_host_resumed(void)
 
 int __init ost_clock_setup(void)
 {
+	if (!tsc_khz) {
+		pr_err("the host's kernel does not know the TSC's frequency\n");
+		return -ENODEV;
+	}
 	host_scale = scale_of_khz(tsc_khz);
 	/* Calls back at once with the clocksource that is in use. */
 	return pvclock_gtod_register_notifier(&timekeeping_notifier);
