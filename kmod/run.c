@@ -333,6 +333,9 @@ int ost_vcpu_run(struct ost_vcpu *vcpu)
 		r = -EINVAL;
 		goto out;
 	}
+	/* Nothing else tells the injection that there is a window to open. */
+	if (!vcpu->apic && READ_ONCE(run->request_interrupt_window))
+		ost_request(vcpu, OST_REQ_EVENT);
 	r = OST_RUN;
 	complete = vcpu->io.complete;
 	if (complete) {
