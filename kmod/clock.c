@@ -613,7 +613,11 @@ static void resume_vm(struct ost_vm_clock *c, const struct moment *m)
 	struct ost_vcpu *vcpu;
 	u32 i;
 
-	if (c->master_valid && abs((s64)lost) > (s64)tsc_khz * MSEC_PER_SEC) {
+	/*
+	 * Only ever forwards. A second is what the clock that measured the sleep may be wrong by, and
+	 * what guests then may miss.
+	 */
+	if (c->master_valid && (s64)lost > (s64)tsc_khz * MSEC_PER_SEC) {
 		ost_for_each_vcpu(i, vcpu, c->vm)
 			vcpu->clock.tsc_offset += scale_tsc(vcpu, lost);
 		c->last_tsc_khz = 0;
