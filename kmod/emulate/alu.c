@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Arithmetic and logic. Operands come in e->op[].value, truncated to their size or sign-extended;
- * the result goes to e->op[0].value and is truncated when stored. Flags: APM vol. 3, 3.1 and each
+ * the result goes to e->op[0].value and is truncated when stored. Flags: APM vol. 3, at each
  * instruction.
  */
 #include "internal.h"

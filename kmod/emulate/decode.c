@@ -131,7 +131,7 @@ static bool legacy_prefix(struct ost_emul *e, u8 byte)
 	case 0x2e:
 	case 0x36:
 	case 0x3e:
-		/* ES, CS, SS, DS; ignored in 64-bit mode (APM vol. 3, 1.2.3) */
+		/* ES, CS, SS, DS; ignored in 64-bit mode (APM vol. 3, 1.2.4) */
 		if (!ost_emul_is64(e))
 			e->seg_override = byte >> 3 & 3;
 		return true;
@@ -214,7 +214,7 @@ static int decode_vex(struct ost_emul *e)
 	ret = next_u8(e, &e->opcode);
 	if (ret != OST_EMUL_OK)
 		return ret;
-	/* None of these may stand before it (APM vol. 3, 1.4.1; SDM vol. 2A, 2.3.2-2.3.3). */
+	/* None of these may stand before it (APM vol. 3, 1.9; SDM vol. 2A, 2.3.2-2.3.3). */
 	if (e->lock || e->rep || e->operand_prefix || e->rex)
 		return ost_emul_ud(e);
 
@@ -265,7 +265,7 @@ static int find_vex(struct ost_emul *e, bool *is_vex)
 		*is_vex = (next & 0x1f) >= 8;
 	else
 		*is_vex = ost_emul_is64(e) || (next & 0xc0) == 0xc0;
-	/* There they are #UD, as LDS and the others with a register are (APM vol. 3, 1.4.1). */
+	/* There they are #UD, as LDS and the others with a register are (SDM vol. 2A, 2.3). */
 	if (*is_vex && !ost_emul_is_prot(e))
 		return ost_emul_ud(e);
 	return OST_EMUL_OK;
@@ -419,7 +419,7 @@ static void find_sizes(struct ost_emul *e, u32 flags)
 	e->operand_size = wide != e->operand_prefix ? 4 : 2;
 }
 
-/* 16-bit addressing (APM vol. 3, table A-33): -1 where there is no register. */
+/* 16-bit addressing (APM vol. 3, 1.4): -1 where there is no register. */
 static const struct {
 	s8 base, index;
 } rm16[8] = {
@@ -541,7 +541,7 @@ static int take_immediate(struct ost_emul *e, struct ost_emul_operand *op, unsig
 	}
 	if (at == OST_AT_REL)
 		return next_signed(e, op->bytes, &op->value);
-	/* A 32-bit immediate of a 64-bit operation is sign-extended (APM vol. 3, 1.7). */
+	/* A 32-bit immediate of a 64-bit operation is sign-extended (APM vol. 3, 1.6). */
 	if (size == OST_SZ_Z) {
 		ret = next_signed(e, op->bytes, &op->value);
 		op->bytes = e->operand_size;

@@ -360,7 +360,7 @@ u64 ost_emul_next_rip(const struct ost_emul *e);
 
 /*
  * Record an exception to be injected; both return OST_EMUL_FAULT, so that callers can return them.
- * Real mode pushes no error code (APM vol. 2, 8.2), so there has_error_code stays clear.
+ * Real mode pushes no error code (APM vol. 2, 8.6), so there has_error_code stays clear.
  */
 static inline int ost_emul_raise(struct ost_emul *e, u8 vector, bool has_error_code, u32 error_code)
 {

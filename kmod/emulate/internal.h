@@ -95,7 +95,7 @@ struct ost_opcode {
 #define F_NO64	  BIT(10) /* #UD in 64-bit mode */
 #define F_D64	  BIT(11) /* in 64-bit mode the operand size is 8, or 2 with 66 */
 #define F_F64	  BIT(12) /* in 64-bit mode the operand size is 8 whatever the prefixes */
-#define F_NEAR	  BIT(13) /* a near branch: as F_F64, but AMD honours 66 (APM vol. 3, 1.2.4) */
+#define F_NEAR	  BIT(13) /* a near branch: as F_F64, but AMD honours 66 */
 #define F_RD	  BIT(14) /* the destination is read */
 #define F_WR	  BIT(15) /* the destination is written */
 #define F_RMW	  (F_RD | F_WR)

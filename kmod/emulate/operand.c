@@ -29,7 +29,7 @@ static int segment_fault(struct ost_emul *e, enum ost_emul_seg seg)
 }
 
 /*
- * Type of access against type of segment (APM vol. 2, 4.7.3); not checked in real and virtual-8086
+ * Type of access against type of segment (APM vol. 2, 4.13); not checked in real and virtual-8086
  * mode.
  */
 static bool segment_allows(struct ost_emul *e, const struct kvm_segment *s, bool write)

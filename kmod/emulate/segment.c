@@ -86,7 +86,7 @@ static int set_segment(struct ost_emul *e, enum ost_emul_seg seg, const struct k
 	return ret;
 }
 
-/* Real mode changes selector and base only, and so leaves "unreal" limits (APM vol. 2, 4.5.2). */
+/* Real mode changes selector and base only, and so leaves "unreal" limits. */
 static int load_real(struct ost_emul *e, enum ost_emul_seg seg, u16 selector)
 {
 	struct kvm_segment s = *ost_emul_segment(e, seg);
@@ -102,7 +102,7 @@ static int load_null(struct ost_emul *e, enum ost_emul_seg seg, u16 selector)
 {
 	struct kvm_segment s = {.selector = selector, .unusable = 1};
 
-	/* A null SS is for 64-bit mode below CPL 3 (APM vol. 2, 4.8.3). */
+	/* A null SS is for 64-bit mode below CPL 3 (APM vol. 2, 4.5.1). */
 	if (seg == OST_SS) {
 		if (!ost_emul_is64(e) || ost_emul_cpl(e) == 3 ||
 		    SELECTOR_RPL(selector) != ost_emul_cpl(e))

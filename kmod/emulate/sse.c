@@ -8,7 +8,7 @@
 #define VEC_BYTES    32
 #define XCR0_SSE_AVX 6
 
-/* State that makes vector instructions #UD or #NM (APM vol. 4, 1.6; SDM vol. 2A, 2.4). */
+/* State that makes vector instructions #UD or #NM (SDM vol. 2A, 2.4). */
 static int check_vec(struct ost_emul *e)
 {
 	u64 xcr0;
