@@ -114,7 +114,7 @@ static u64 scale_tsc(const struct ost_vcpu *vcpu, u64 tsc)
 
 u64 ost_guest_tsc_at(struct ost_vcpu *vcpu, u64 host_tsc)
 {
-	return scale_tsc(vcpu, host_tsc) + vcpu->clock.tsc_offset;
+	return scale_tsc(vcpu, host_tsc) + READ_ONCE(vcpu->clock.tsc_offset);
 }
 
 u64 ost_guest_tsc(struct ost_vcpu *vcpu)
@@ -166,7 +166,7 @@ static bool set_offset_locked(struct ost_vcpu *vcpu, u64 offset)
 	struct ost_vm_clock *c = &vcpu->vm->clock;
 	bool was = c->tsc_matched;
 
-	vcpu->clock.tsc_offset = offset;
+	WRITE_ONCE(vcpu->clock.tsc_offset, offset);
 	c->tsc_matched = all_matched(vcpu);
 	return c->tsc_matched != was;
 }
@@ -619,7 +619,8 @@ static void resume_vm(struct ost_vm_clock *c, const struct moment *m)
 	 */
 	if (c->master_valid && (s64)lost > (s64)tsc_khz * MSEC_PER_SEC) {
 		ost_for_each_vcpu(i, vcpu, c->vm)
-			vcpu->clock.tsc_offset += scale_tsc(vcpu, lost);
+			WRITE_ONCE(vcpu->clock.tsc_offset,
+				   vcpu->clock.tsc_offset + scale_tsc(vcpu, lost));
 		c->last_tsc_khz = 0;
 	}
 	/* Not by the old pair: it is from before the suspend. */
