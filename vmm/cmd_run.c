@@ -21,6 +21,7 @@
 #include "parse.h"
 #include "status.h"
 #include "term.h"
+#include "thread.h"
 #include "vcpu.h"
 #include "vm.h"
 
@@ -38,7 +39,8 @@ static void print_help(void)
 	       "  --kernel FILE        the kernel: a bzImage (vmlinuz) or an ELF vmlinux with PVH\n"
 	       "  --initrd FILE        an initial RAM disk\n"
 	       "  --cmdline STRING     added to the kernel's command line, which begins with\n"
-	       "                       \"" DEFAULT_CMDLINE "\"; a STRING with a console= of its own\n"
+	       "                       \"" DEFAULT_CMDLINE
+	       "\"; a STRING with a console= of its own\n"
 	       "                       is the whole command line\n"
 	       "  --cpus N             number of CPUs (default %d)\n"
 	       "  --memory SIZE        RAM: bytes, or with K, M, G, T (default 512M)\n"
@@ -106,6 +108,24 @@ static int open_file(struct config_file *file, const char *what, const char *pat
 	return check_type(file, what, block_allowed);
 }
 
+/*
+ * Two guests that write to one disk, or one that writes while another reads, destroy what is on it.
+ * A file system that knows no locks can't help.
+ */
+static int lock_disk(const struct config_disk *disk)
+{
+	struct flock lock = {
+		.l_type = disk->readonly ? F_RDLCK : F_WRLCK,
+		.l_whence = SEEK_SET,
+	};
+
+	if (fcntl(disk->file.fd, F_OFD_SETLK, &lock) == 0 || (errno != EAGAIN && errno != EACCES))
+		return VMM_OK;
+	return vmm_fail(VMM_FILE,
+			"disk %s is in use; only guests that all have it as FILE,ro can share it",
+			disk->file.path);
+}
+
 static int add_disk(struct config *config, char *arg)
 {
 	struct config_disk *disk = &config->disk[config->nr_disks];
@@ -126,7 +146,7 @@ static int add_disk(struct config *config, char *arg)
 		return vmm_fail(VMM_FILE,
 				"disk %s is empty; give it a size with 'truncate -s SIZE %s'", arg,
 				arg);
-	return VMM_OK;
+	return lock_disk(disk);
 }
 
 static int set_memory(struct config *config, const char *arg)
@@ -291,9 +311,10 @@ static int open_signals(int *signal_fd)
 	*signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (*signal_fd < 0)
 		return vmm_fail(VMM_FAILED, "cannot receive signals: %s", strerror(errno));
-	/* Output to a pipe that nobody reads any more is dropped, not deadly. */
+	/* A pipe that nobody reads any more, a limit on file sizes: errors, not deadly. */
 	signal(SIGPIPE, SIG_IGN);
-	vcpu_init_kick_signal();
+	signal(SIGXFSZ, SIG_IGN);
+	thread_init();
 	return VMM_OK;
 }
 

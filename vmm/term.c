@@ -15,8 +15,11 @@ static struct termios saved;
 static atomic_bool raw;
 static bool escape_seen;
 
-static const int fatal_signals[] = { SIGSEGV, SIGBUS, SIGILL,  SIGFPE,
-				     SIGABRT, SIGSYS, SIGTRAP, SIGQUIT };
+/* What kills by default and main() does not take otherwise. */
+static const int fatal_signals[] = {
+	SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGSYS, SIGTRAP, SIGQUIT,
+	SIGUSR2, SIGALRM, SIGVTALRM, SIGPROF, SIGXCPU, SIGPOLL, SIGPWR,
+};
 
 /* Runs in signal context: tcsetattr(), like all here, is async-signal-safe. */
 static void restore_and_die(int signal)

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include <errno.h>
 #include <linux/kvm.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -9,28 +8,9 @@
 #include <unistd.h>
 
 #include "status.h"
+#include "thread.h"
 #include "vcpu.h"
 #include "vm.h"
-
-/*
- * What the handlers below need, many times over; the default of 8 MiB a thread would only be
- * address space.
- */
-#define STACK_SIZE	(64 * 1024)
-#define KICK_SIGNAL	SIGUSR1
-
-static void on_kick(int signal)
-{
-	(void)signal;
-}
-
-void vcpu_init_kick_signal(void)
-{
-	/* No SA_RESTART: a vCPU that waits in write() to a stuck terminal has to come back, too. */
-	struct sigaction action = { .sa_handler = on_kick };
-
-	sigaction(KICK_SIGNAL, &action, NULL);
-}
 
 int vcpu_create(struct vm *vm, unsigned int id, const struct kvm_cpuid2 *cpuid, struct vcpu **out)
 {
@@ -163,32 +143,9 @@ static void *run_thread(void *arg)
 	return NULL;
 }
 
-/* The thread takes the kick and leaves all other signals to the main thread. */
-static int create_thread(struct vcpu *vcpu)
-{
-	pthread_attr_t attr;
-	sigset_t blocked, old;
-	int error;
-
-	sigfillset(&blocked);
-	sigdelset(&blocked, KICK_SIGNAL);
-	sigdelset(&blocked, SIGSEGV);
-	sigdelset(&blocked, SIGBUS);
-	sigdelset(&blocked, SIGILL);
-	sigdelset(&blocked, SIGFPE);
-	sigdelset(&blocked, SIGABRT);
-	pthread_sigmask(SIG_SETMASK, &blocked, &old);
-	pthread_attr_init(&attr);
-	pthread_attr_setstacksize(&attr, STACK_SIZE);
-	error = pthread_create(&vcpu->thread, &attr, run_thread, vcpu);
-	pthread_attr_destroy(&attr);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	return error;
-}
-
 int vcpu_start(struct vcpu *vcpu)
 {
-	int error = create_thread(vcpu);
+	int error = thread_start(&vcpu->thread, run_thread, vcpu);
 
 	if (error)
 		return vmm_fail(VMM_FAILED, "cannot start the thread of CPU %u: %s", vcpu->id,
@@ -204,7 +161,7 @@ void vcpu_kick(struct vcpu *vcpu)
 	 */
 	__atomic_store_n(&vcpu->run->immediate_exit, 1, __ATOMIC_RELEASE);
 	if (vcpu->started)
-		pthread_kill(vcpu->thread, KICK_SIGNAL);
+		pthread_kill(vcpu->thread, THREAD_KICK_SIGNAL);
 }
 
 void vcpu_join(struct vcpu *vcpu)

@@ -43,11 +43,6 @@ void vcpu_join(struct vcpu *vcpu);
 void vcpu_destroy(struct vcpu *vcpu);
 
 /*
- * Have signals that kick vCPUs interrupt system calls and do nothing else. Once, before any vCPU.
- */
-void vcpu_init_kick_signal(void);
-
-/*
  * Print on standard error why @vcpu cannot go on, its registers and the code at its instruction
  * pointer. Its thread has ended, the machine still exists.
  */

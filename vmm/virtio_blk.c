@@ -8,7 +8,6 @@
 #include <linux/virtio_config.h>
 #include <linux/virtio_ids.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -19,11 +18,11 @@
 #include "device.h"
 #include "disk_io.h"
 #include "status.h"
+#include "thread.h"
 #include "virtio.h"
 #include "vm.h"
 
 #define SECTOR_SIZE		512
-#define STACK_SIZE		(64 * 1024)
 #define PCI_CLASS_STORAGE	0x018000
 /* A request's header and status take two buffers of the chain. */
 #define SEG_MAX			(VIRTQ_MAX_BUFFERS - 2)
@@ -279,22 +278,6 @@ static int create_requests(struct virtio_blk *blk)
 	return 0;
 }
 
-static int create_thread(struct virtio_blk *blk)
-{
-	pthread_attr_t attr;
-	sigset_t all, old;
-	int error;
-
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	pthread_attr_init(&attr);
-	pthread_attr_setstacksize(&attr, STACK_SIZE);
-	error = pthread_create(&blk->thread, &attr, serve, blk);
-	pthread_attr_destroy(&attr);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	return error;
-}
-
 static int blk_start(struct virtio_device *dev)
 {
 	struct virtio_blk *blk = (struct virtio_blk *)((char *)dev -
@@ -311,7 +294,7 @@ static int blk_start(struct virtio_device *dev)
 	blk->broken = false;
 	blk->in_flight = 0;
 	disk_io_init(&blk->io, blk->disk->file.fd, dev->notify_fd[0], dev->queue[0].size);
-	error = create_thread(blk);
+	error = thread_start(&blk->thread, serve, blk);
 	blk->has_thread = !error;
 	if (error) {
 		disk_io_destroy(&blk->io);

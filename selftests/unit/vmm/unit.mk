@@ -16,7 +16,7 @@ $(out)/asan/selftests/unit/vmm/%.o: $(here)vmm/%.c $(here)vmm/unit.mk
 
 # A machine with all its devices, but for the hypervisor.
 vmm_machine := vmm/machine.c $(addprefix $(vmm)/,acpi.c aml.c boot.c boot_bzimage.c boot_elf.c bus.c \
-	debug_exit.c device.c disk_io.c mem.c msix.c pci.c pm.c rtc.c serial.c \
+	debug_exit.c device.c disk_io.c mem.c msix.c pci.c pm.c rtc.c serial.c thread.c \
 	virtio_blk.c virtio_pci.c virtq.c)
 vmm_libs := -luring -lpthread
 
