@@ -16,6 +16,8 @@
 #define LARGE_PAGE	(2UL << 20)
 #define NR_VCPUS	2
 #define ROUNDS		40
+/* An emulated host has other things to do as well. */
+#define SLOW_S		120
 
 #ifndef MADV_COLLAPSE
 #define MADV_COLLAPSE	25
@@ -209,7 +211,7 @@ static unsigned long count_wrong(uint8_t *hva, const struct runner *runner, uint
 	return wrong;
 }
 
-TEST_F(live, no_write_is_lost_while_the_host_moves_pages)
+TEST_F_TIMEOUT(live, no_write_is_lost_while_the_host_moves_pages, SLOW_S)
 {
 	uint64_t host = 0;
 
@@ -253,7 +255,7 @@ static long copy_dirty(struct vm *vm, const uint8_t *hva, uint8_t *copy)
 }
 
 /* As a live migration: a first copy, then what the log names, until the vCPUs stand still. */
-TEST_F(live, the_dirty_log_makes_a_true_copy)
+TEST_F_TIMEOUT(live, the_dirty_log_makes_a_true_copy, SLOW_S)
 {
 	uint8_t *copy = page_alloc(SLOT_SIZE);
 	long last;
@@ -285,7 +287,7 @@ TEST_F(live, the_dirty_log_makes_a_true_copy)
 }
 
 /* Once the ioctl has returned, the memory of a deleted slot is the VMM's alone. */
-TEST_F(live, nothing_is_written_to_a_deleted_slot)
+TEST_F_TIMEOUT(live, nothing_is_written_to_a_deleted_slot, SLOW_S)
 {
 	unsigned long wrong = 0;
 
