@@ -7,6 +7,7 @@
 
 #include <linux/mm.h>
 #include <linux/string.h>
+#include <linux/uaccess.h>
 #include <asm/cpufeature.h>
 #include <asm/debugreg.h>
 #include "backend.h"
@@ -590,19 +591,26 @@ void ost_emulation_init(struct ost_vcpu *vcpu)
 
 /* --- driving it --- */
 
-static void load_state(struct ost_vcpu *vcpu)
+/* What decoding depends on. */
+static void load_mode(struct ost_vcpu *vcpu)
 {
 	struct ost_emul *e = &vcpu->emul;
-	int i;
 
-	for (i = 0; i < OST_NR_GPRS; i++)
-		e->gpr[i] = ost_reg(vcpu, i);
 	e->rip = ost_rip(vcpu);
 	e->rflags = ost_rflags(vcpu);
 	e->cr0 = ost_cr0(vcpu);
 	e->cr4 = ost_cr4(vcpu);
 	e->efer = ost_efer(vcpu);
 	e->cpl = static_call(ost_get_cpl)(vcpu);
+}
+
+static void load_state(struct ost_vcpu *vcpu)
+{
+	int i;
+
+	for (i = 0; i < OST_NR_GPRS; i++)
+		vcpu->emul.gpr[i] = ost_reg(vcpu, i);
+	load_mode(vcpu);
 }
 
 static void store_state(struct ost_vcpu *vcpu)
@@ -741,14 +749,64 @@ static int delivery_error(struct ost_vcpu *vcpu, gpa_t gpa)
 	return OST_USER;
 }
 
+/*
+ * Decodes the instruction at RIP, no more: its registers are not needed. Without sleeping first, since the
+ * code was executed a moment ago and is hardly ever swapped out: so a CPU that does not tell where the
+ * next instruction begins costs common exits a decoding, but no FPU switch.
+ */
+static int decode_only(struct ost_vcpu *vcpu)
+{
+	struct ost_emul *e = &vcpu->emul;
+	int r;
+
+	ost_emul_begin(e, NULL, 0);
+	load_mode(vcpu);
+	pagefault_disable();
+	r = ost_emul_decode(e);
+	pagefault_enable();
+	if (r == OST_EMUL_OK)
+		return r;
+	ost_vcpu_preemptible(vcpu);
+	ost_emul_begin(e, NULL, 0);
+	return ost_emul_decode(e);
+}
+
+static int skip(struct ost_vcpu *vcpu)
+{
+	struct ost_emul *e = &vcpu->emul;
+	u64 rflags;
+
+	switch (decode_only(vcpu)) {
+	case OST_EMUL_OK:
+		break;
+	case OST_EMUL_FAULT:
+		raise(vcpu);
+		return OST_RUN;
+	default:
+		return internal_error(vcpu);
+	}
+	ost_reg_set(vcpu, OST_REG_RIP, ost_emul_next_rip(e));
+	ost_backend->set_interrupt_shadow(vcpu, 0);
+	rflags = ost_rflags(vcpu);
+	if (unlikely(rflags & X86_EFLAGS_RF))
+		ost_reg_set(vcpu, OST_REG_RFLAGS, rflags & ~(u64)X86_EFLAGS_RF);
+	if (unlikely(rflags & X86_EFLAGS_TF))
+		return ost_debug_exception(vcpu, DR_STEP);
+	return OST_RUN;
+}
+
 int ost_emulate_instruction(struct ost_vcpu *vcpu, gpa_t gpa, u32 flags)
 {
 	struct ost_emul *e = &vcpu->emul;
 	u8 bytes[OST_EMUL_MAX_LEN];
 	int r;
 
-	ost_vcpu_preemptible(vcpu);
 	vcpu->stats.emulations++;
+	if (flags & OST_EMUL_SKIP)
+		return skip(vcpu);
+	ost_vcpu_preemptible(vcpu);
+	if (event_in_flight(vcpu))
+		return delivery_error(vcpu, gpa);
 	ost_emul_begin(e, bytes, ost_backend->insn_bytes(vcpu, bytes));
 	load_state(vcpu);
 	r = ost_emul_decode(e);
@@ -758,13 +816,6 @@ int ost_emulate_instruction(struct ost_vcpu *vcpu, gpa_t gpa, u32 flags)
 	}
 	if (r != OST_EMUL_OK)
 		return internal_error(vcpu);
-	if (flags & OST_EMUL_SKIP) {
-		ost_reg_set(vcpu, OST_REG_RIP, ost_emul_next_rip(e));
-		ost_backend->set_interrupt_shadow(vcpu, 0);
-		return OST_RUN;
-	}
-	if (event_in_flight(vcpu))
-		return delivery_error(vcpu, gpa);
 	vcpu->io.read_ready = false;
 	vcpu->io.pio_ready = false;
 	return run_emulator(vcpu);

@@ -79,8 +79,7 @@ void ost_pio_to_user(struct ost_vcpu *vcpu, u16 port, u32 size, u32 count, bool 
 void ost_emulation_init(struct ost_vcpu *vcpu);
 
 /* Why ost_emulate_instruction() is asked. */
-#define OST_EMUL_SKIP BIT(0)	/* only advance RIP over it */
-#define OST_EMUL_UD BIT(1)	/* it raised #UD: only hypercalls of the other vendor are done */
+#define OST_EMUL_SKIP BIT(0)	/* only advance RIP over it; [vcpu or atomic] */
 /*
  * Emulates the instruction at RIP, which exited on an access to gpa (or ~0). May end in a userspace
  * exit that completes it later. OST_RUN / OST_USER / -errno. [vcpu]
