@@ -20,6 +20,11 @@
 #include <asm/nospec-branch.h>
 #include <asm/smp.h>
 
+/* smp_send_reschedule() has a tracepoint in it since 6.4. */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 4, 0)
+#include <trace/events/ipi.h>
+#endif
+
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 16, 0)
 #include <linux/entry-virt.h>
 #include <asm/cpuid/api.h>
@@ -146,5 +151,12 @@ static inline void ost_machine_check(struct pt_regs *regs)
 	do_machine_check(regs);
 #endif
 }
+
+/* Kernels from 6.10 give the field another name, to warn of reading it twice. */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 10, 0)
+#define ost_immediate_exit(run) READ_ONCE((run)->immediate_exit__unsafe)
+#else
+#define ost_immediate_exit(run) READ_ONCE((run)->immediate_exit)
+#endif
 
 #endif

@@ -343,7 +343,7 @@ int ost_vcpu_run(struct ost_vcpu *vcpu)
 		r = complete(vcpu);
 	}
 	if (r == OST_RUN) {
-		if (READ_ONCE(run->immediate_exit) || signal_pending(current))
+		if (ost_immediate_exit(run) || signal_pending(current))
 			r = -EINTR;
 		else
 			r = run_loop(vcpu);
