@@ -438,7 +438,8 @@ static const struct row table[] = {
 	{ MSR_K7_HWCR, MSR_K7_HWCR, SAVED | AMD, NO_FEATURE, read_hwcr, write_hwcr },
 	{ MSR_K8_TOP_MEM1, MSR_K8_TOP_MEM1, AMD, NO_FEATURE, read_zero, write_zero },
 	{ MSR_K8_TOP_MEM2, MSR_K8_TOP_MEM2, AMD, NO_FEATURE, read_zero, write_zero },
-	{ MSR_AMD64_NB_CFG, MSR_AMD64_NB_CFG, AMD, NO_FEATURE, read_zero, write_zero },
+	/* Linux sets EnableCf8ExtCfg (bit 46) on every family since 10h, and takes no answer. */
+	{ MSR_AMD64_NB_CFG, MSR_AMD64_NB_CFG, AMD, NO_FEATURE, read_zero, write_ignored },
 	{ MSR_AMD64_PATCH_LOADER, MSR_AMD64_PATCH_LOADER, AMD, NO_FEATURE, NULL, write_ignored },
 	{ MSR_K8_INT_PENDING_MSG, MSR_K8_INT_PENDING_MSG, AMD, NO_FEATURE, read_zero, write_zero },
 	/* No MMCONFIG of the CPU's: the guest is to use ACPI's MCFG. */
