@@ -18,6 +18,7 @@
 #define NR_SLOTS		32
 #define NR_LINES		4
 #define ADDR_ENABLE		(1u << 31)
+#define ADDR_BITS		0x8ffffffcu
 #define ECAM_FUNCTION_SIZE	4096
 #define FIRST_CAPABILITY	0x40
 
@@ -215,8 +216,17 @@ static void address_write(void *dev, uint64_t offset, unsigned int size, uint64_
 	if (size != 4)
 		return;
 	pthread_mutex_lock(&host->lock);
-	host->address_register = value & 0x80fffffc;
+	host->address_register = value & ADDR_BITS;
 	pthread_mutex_unlock(&host->lock);
+}
+
+/*
+ * The register that the address selects. Bits 27:24, reserved otherwise, are bits 11:8 of it on AMD
+ * CPUs, where guests use them (BKDG, NB_CFG's EnableCf8ExtCfg).
+ */
+static unsigned int addressed_offset(uint32_t address)
+{
+	return (address & 0xfc) | (address >> 16 & 0xf00);
 }
 
 static uint64_t data_read(void *dev, uint64_t offset, unsigned int size)
@@ -228,7 +238,8 @@ static uint64_t data_read(void *dev, uint64_t offset, unsigned int size)
 	pthread_mutex_lock(&host->lock);
 	address = host->address_register;
 	if (address & ADDR_ENABLE && !(address >> 16 & 0xff))
-		value = config_read(host, address >> 8 & 0xff, (address & 0xfc) + offset, size);
+		value = config_read(host, address >> 8 & 0xff, addressed_offset(address) + offset,
+				    size);
 	pthread_mutex_unlock(&host->lock);
 	return value;
 }
@@ -241,7 +252,8 @@ static void data_write(void *dev, uint64_t offset, unsigned int size, uint64_t v
 	pthread_mutex_lock(&host->lock);
 	address = host->address_register;
 	if (address & ADDR_ENABLE && !(address >> 16 & 0xff))
-		config_write(host, address >> 8 & 0xff, (address & 0xfc) + offset, size, value);
+		config_write(host, address >> 8 & 0xff, addressed_offset(address) + offset, size,
+			     value);
 	pthread_mutex_unlock(&host->lock);
 }
 

@@ -150,7 +150,9 @@ static void pci_ways_agree(void)
 			CHECK_EQ(bus_read(&vm->mmio, LAYOUT_ECAM + offset + i, 1),
 				 ports >> (8 * i) & 0xff);
 	}
-	/* The extended space is there and empty. */
+	/* The extended space is there and empty, by AMD's bits of 0xcf8 too. */
+	out(vm, 0xcf8, 4, 1u << 31 | 1 << 24);
+	CHECK_EQ(in(vm, 0xcfc, 4), 0);
 	CHECK_EQ(bus_read(&vm->mmio, LAYOUT_ECAM + 256, 4), 0);
 	CHECK_EQ(bus_read(&vm->mmio, LAYOUT_ECAM + 4092, 4), 0);
 	/* What PCI Express does not allow harms nobody. */
