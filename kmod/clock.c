@@ -124,15 +124,17 @@ u64 ost_guest_tsc(struct ost_vcpu *vcpu)
 
 u64 ost_guest_tsc_to_ns(struct ost_vcpu *vcpu, u64 guest_tsc)
 {
-	u64 delta = guest_tsc - ost_guest_tsc(vcpu), ms;
+	u64 now = ost_guest_tsc(vcpu), ms;
 	u32 khz = max(vcpu->clock.tsc_khz, 1u), rest;
 
-	if ((s64)delta <= 0)
+	/* Unsigned, as the CPU compares: a deadline of all ones is far away, not past. */
+	if (guest_tsc <= now)
 		return 0;
-	ms = div_u64_rem(delta, khz, &rest);
+	ms = div_u64_rem(guest_tsc - now, khz, &rest);
 	if (ms >= div_u64(KTIME_MAX, NSEC_PER_MSEC))
 		return KTIME_MAX;
-	return ms * NSEC_PER_MSEC + div_u64((u64)rest * NSEC_PER_MSEC, khz);
+	/* Rounded up: when this has passed, the TSC is there. */
+	return ms * NSEC_PER_MSEC + DIV64_U64_ROUND_UP((u64)rest * NSEC_PER_MSEC, khz);
 }
 
 /* Do all vCPUs count alike? The caller holds the lock; vcpu may not be in the VM's array yet. */
