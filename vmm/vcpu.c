@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "status.h"
@@ -164,9 +165,25 @@ void vcpu_kick(struct vcpu *vcpu)
 		pthread_kill(vcpu->thread, THREAD_KICK_SIGNAL);
 }
 
+/*
+ * Kicks once more now and then: a thread that was about to wait in a system call when it was kicked
+ * waits there now. (KVM_RUN is not such a call: immediate_exit keeps it from waiting.)
+ */
 void vcpu_join(struct vcpu *vcpu)
 {
-	if (vcpu->started)
-		pthread_join(vcpu->thread, NULL);
+	const long again_ns = 20 * 1000 * 1000;
+	struct timespec until;
+
+	if (!vcpu->started)
+		return;
+	do {
+		pthread_kill(vcpu->thread, THREAD_KICK_SIGNAL);
+		clock_gettime(CLOCK_REALTIME, &until);
+		until.tv_nsec += again_ns;
+		if (until.tv_nsec >= 1000000000) {
+			until.tv_nsec -= 1000000000;
+			until.tv_sec++;
+		}
+	} while (pthread_timedjoin_np(vcpu->thread, NULL, &until) == ETIMEDOUT);
 	vcpu->started = false;
 }
