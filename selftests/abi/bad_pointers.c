@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Every ioctl that copies says EFAULT to an address it cannot copy from or to, and nothing breaks. */
+/* Every ioctl that copies says EFAULT to addresses it cannot use, and nothing breaks. */
 #include "kselftest_harness.h"
 #include "vm.h"
 
@@ -130,7 +130,7 @@ TEST_F(bad_pointers, without_irqchip_and_without_vcpu)
 	try_all(_metadata, self->vm.vcpu[0].fd, interrupt, 1, bad_pointer());
 }
 
-/* Structures that begin in good memory and end outside it, where the fixed part is longer than 2. */
+/* Structures that begin in good memory and end outside it. */
 TEST_F(bad_pointers, across_the_edge)
 {
 	char *almost = (char *)self->edge - 2;

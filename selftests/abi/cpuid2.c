@@ -73,7 +73,7 @@ TEST_F(cpuid2, read_back)
 	for (uint32_t i = 0; i < out.head.nent; i++) {
 		EXPECT_EQ(self->t.entry[i].function, out.entry[i].function);
 		EXPECT_EQ(self->t.entry[i].index, out.entry[i].index);
-		/* EBX of leaf 0xd is the size for the XCR0 of the moment; OSXSAVE and such follow. */
+		/* EBX of leaf 0xd and OSXSAVE follow the registers of the moment. */
 		if (self->t.entry[i].function == 1 || self->t.entry[i].function == 7 ||
 		    self->t.entry[i].function == 0xd)
 			continue;

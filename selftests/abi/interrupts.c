@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The ways in which userspace raises an interrupt: IRQ_LINE, GSI routes, SIGNAL_MSI, INTERRUPT, NMI. */
+/* How userspace raises an interrupt: IRQ_LINE, GSI routes, SIGNAL_MSI, INTERRUPT, NMI. */
 #include "kselftest_harness.h"
 #include "vm.h"
 

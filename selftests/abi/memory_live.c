@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Guest memory while vCPUs use it and the host changes what is behind it: copy-on-write, large pages made and
- * split, page-out, migration, merging; the dirty log as a live migration uses it; slots that go and come.
- * No write may get lost, and none may reach memory that was taken away.
+ * Guest memory while vCPUs use it and the host changes what is behind it: copy-on-write, large
+ * pages made and split, page-out, migration, merging; the dirty log as a live migration uses it;
+ * slots that go and come. No write may get lost, and none may reach memory that was taken away.
  */
 #include <fcntl.h>
 #include <pthread.h>
@@ -23,7 +23,9 @@
 #define MADV_COLLAPSE	25
 #endif
 
-/* Counts up at rdi, and at r8 for all, in each of the slot's pages; then says so by a port; again. */
+/*
+ * Counts up at rdi, and at r8 for all, in each of the slot's pages; then says so by a port; again.
+ */
 GUEST_CODE(count_pages, 64,
 	   "1: movl $0x40000000, %ebx\n"
 	   "movl $1024, %ecx\n"

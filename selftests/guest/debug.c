@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Debug registers and single stepping, also where the instruction is the hypervisor's to execute. */
+/* Debug registers and single stepping, also over what the hypervisor has to execute. */
 #include "guest.h"
 
 GUEST_NEEDS(.cpus = 1);

@@ -65,7 +65,8 @@ int main(void)
 	/* A page fault while one is delivered: the stack is not there. */
 	set_handler(DF, handler);
 	asm volatile("mov %%rsp, saved_rsp(%%rip)\nmov $0x7000000000, %%rsp\n"
-		     "mov 0x6000000000, %%rax\n.globl after_fault\nafter_fault:" : : : "rax", "memory");
+		     "mov 0x6000000000, %%rax\n.globl after_fault\nafter_fault:"
+		     : : : "rax", "memory");
 	check_eq(1, double_faults, "#PF on #PF");
 	check_eq(0x7000000000 - 8, fault_cr2, "CR2 is the second fault's");
 	return 0;

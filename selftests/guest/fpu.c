@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* x87, SSE and AVX registers keep their contents over exits, signals and moves between host CPUs. */
+/* x87, SSE and AVX registers keep their contents over exits, signals, moves between host CPUs. */
 #include "guest.h"
 
 GUEST_NEEDS(.cpus = 2);

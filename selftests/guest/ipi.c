@@ -139,7 +139,7 @@ int main(void)
 	expect(0, 0x21, ICR_FIXED | ICR_LOGICAL, "cluster 2, nobody");
 	expect_one_of(0xc, 0x13, ICR_LOWEST | ICR_LOGICAL, "cluster, lowest priority");
 
-	/* Vectors below 16 are an error of the sender (APM vol. 2, 16.4.6); stock KVM has no ESR. */
+	/* Vectors below 16 are the sender's error (APM vol. 2, 16.4.6); stock KVM has no ESR. */
 	lapic_write(APIC_ESR, 0);
 	lapic_ipi(0, ICR_FIXED | ICR_ASSERT | 5);
 	lapic_write(APIC_ESR, 0);

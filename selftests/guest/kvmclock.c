@@ -36,7 +36,8 @@ static uint64_t now_ns(unsigned int cpu)
 			delta <<= t->tsc_shift;
 		else
 			delta >>= -t->tsc_shift;
-		ns = t->system_time + (uint64_t)((unsigned __int128)delta * t->tsc_to_system_mul >> 32);
+		ns = t->system_time +
+		     (uint64_t)((unsigned __int128)delta * t->tsc_to_system_mul >> 32);
 	} while (version & 1 || version != t->version);
 	return ns;
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * A tour of the CPU's modes and back: long, compatibility, protected (32 and 16 bits, without paging,
- * with PAE's and with legacy page tables), virtual-8086, real, real with large segments.
+ * A tour of the CPU's modes and back: long, compatibility, protected (32 and 16 bits, without
+ * paging, with PAE's and with legacy page tables), virtual-8086, real, real with large segments.
  *
  * In each it proves the mode by an instruction that means different things in different modes, and
  * makes exits: CPUID, port output, device memory.
@@ -16,7 +16,7 @@ struct tour {
 	uint32_t saved_rsp, pae_cr3, legacy_cr3, esp;
 	uint32_t proof[10];
 	uint32_t mmio[10];
-	uint32_t efer, word_pae, word_legacy, interrupt, segment, unreal, vm86_word, vm86_flags;
+	uint32_t efer, word_pae, word_legacy, interrupt, segment, unreal, reserved, vm86_flags;
 	uint32_t fault_error[2], fault_cr2[2], eip;
 	uint16_t idt_limit;
 	uint32_t idt_base;
@@ -33,7 +33,7 @@ enum { COMPAT, PROTECTED, PAE, LEGACY, PROTECTED16, VM86, REAL, MODES };
 
 extern char modes_start[], modes_end[], modes_gp[], modes_pf[], modes_int21[];
 
-/* b8 01 00 90 90 is mov $0x90900001, %eax with 32-bit operands and mov $1, %ax; nop; nop with 16. */
+/* b8 01 00 90 90 is mov $0x90900001, %eax with 32-bit operands, mov $1, %ax; nop; nop with 16. */
 #define PROOF(mode)								\
 	"xorl %eax, %eax\n.byte 0xb8, 1, 0, 0x90, 0x90\n"			\
 	"movl %eax, %ds:" STR(TOUR) " + 16 + 4 * " #mode "\n"

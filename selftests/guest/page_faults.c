@@ -133,7 +133,7 @@ static void smep_smap(void)
 
 	set_pte(PTE_P | PTE_W | PTE_U);
 	*(volatile uint8_t *)GVA = 0xc3;
-	/* The runtime's own code is the user's as well: it is mapped by entry 0 of the directory. */
+	/* The runtime's own code is the user's as well, by entry 0 of the directory. */
 	if (c.ebx & CPUID_7_SMEP) {
 		volatile uint64_t *own = page_entry(0x100000, 2);
 

@@ -31,8 +31,8 @@ int main(void)
 	/* Prefixes that mean nothing here. */
 	asm volatile("mov %1, %%edx\nrex.W inl %%dx, %%eax" : "=&a"(rax) : "i"(PORT_LATCH) : "rdx");
 	check_eq(0x44332211, rax, "REX.W inl");
-	asm volatile("mov %0, %%edx\nmov $0x5a, %%eax\n.byte 0x3e\noutb %%al, %%dx" : : "i"(PORT_LATCH)
-		     : "rax", "rdx");
+	asm volatile("mov %0, %%edx\nmov $0x5a, %%eax\n.byte 0x3e\noutb %%al, %%dx"
+		     : : "i"(PORT_LATCH) : "rax", "rdx");
 	check_eq(0x5a, inb(PORT_LATCH), "outb with a segment prefix");
 	/* A long run: nothing may depend on how many came before. */
 	for (int i = 0; i < 500; i++) {

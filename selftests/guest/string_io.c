@@ -48,7 +48,8 @@ static void out_in_##suffix##_##backward(size_t offset, size_t count)		\
 	check((uint8_t *)t - (uint8_t *)target == (backward ? -1 : 1) * (int64_t)(count * size), \
 	      "ins" #suffix ": rdi moved by %ld", (uint8_t *)t - (uint8_t *)target); \
 	check(!memcmp(from + offset, to + offset, count * size),		\
-	      #suffix ": wrong bytes, offset %lu, %lu times, backward %d", offset, count, backward); \
+	      #suffix ": wrong bytes, offset %lu, %lu times, backward %d", offset, count, \
+	      backward);							\
 	check(!to[offset + count * size], #suffix ": a byte too many");	\
 }
 STRING_IO(b, 1, 0)
@@ -100,7 +101,8 @@ static void faulting(void)
 	/* INS into what cannot be written: before anything is taken from the device. */
 	map_page(gva, page, 0, 1);
 	outb(PORT_FIFO, 0x77);
-	check_eq(PF, TRY("mov %[p], %%edx\ninsb", "D"(gva), [p] "i"(PORT_FIFO)), "ins into read-only");
+	check_eq(PF, TRY("mov %[p], %%edx\ninsb", "D"(gva), [p] "i"(PORT_FIFO)),
+		 "ins into read-only");
 	/* Stock KVM takes it and loses it. */
 	if (!boot_info()->reference)
 		check_eq(0x77, inb(PORT_FIFO), "the byte is still there");

@@ -48,7 +48,7 @@ static void one_shot(uint32_t ms)
 	check_eq(0, lapic_read(APIC_TIMER_CCR), "the count after it expired");
 	delay_us(50000);
 	check_eq(1, taken, "one-shot is once");
-	/* Divided by 2 it takes twice as long. Stopped first: stock KVM fires an expired one again. */
+	/* Divided by 2 it takes twice as long. Stopped first: stock KVM fires a used one again. */
 	lapic_write(APIC_TIMER_ICR, 0);
 	lapic_write(APIC_TIMER_DCR, 0);
 	start = rdtsc();

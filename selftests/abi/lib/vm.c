@@ -37,7 +37,8 @@ bool dev_is_reference(void)
 
 void *page_alloc(size_t size_bytes)
 {
-	void *p = mmap(NULL, size_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	void *p = mmap(NULL, size_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+		       -1, 0);
 
 	return p == MAP_FAILED ? NULL : p;
 }
@@ -174,7 +175,8 @@ int vcpu_long_mode(struct vm *vm, struct vcpu *vcpu, uint64_t rip)
 {
 	struct kvm_regs regs = { .rip = rip, .rsp = VM_STACK_GPA, .rflags = 2 };
 	struct kvm_segment data = {
-		.limit = 0xffffffff, .selector = 0x10, .type = 3, .present = 1, .db = 1, .s = 1, .g = 1,
+		.limit = 0xffffffff, .selector = 0x10, .type = 3, .present = 1, .db = 1, .s = 1,
+		.g = 1,
 	};
 	struct kvm_sregs sregs;
 

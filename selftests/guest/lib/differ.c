@@ -71,7 +71,8 @@ void differ(const char *text, void *code, enum where where, uint64_t count, bool
 	for (size_t round = 0; round < ARRAY_SIZE(special) + 2; round++) {
 		struct state start = {
 			.rax = random(), .rbx = random(), .rcx = count, .rdx = random(),
-			.r8 = random(), .rflags = 2 | (backward ? RFLAGS_DF : 0) | (random() & 0x8d5),
+			.r8 = random(),
+			.rflags = 2 | (backward ? RFLAGS_DF : 0) | (random() & 0x8d5),
 		};
 		struct state native = start, emulated = start;
 		uint8_t pattern[2][2 * SPAN];

@@ -98,7 +98,7 @@ typedef void (*handler_fn)(struct frame *frame);
 /* set_handler() - What vector @vector calls, on every CPU. NULL: none again. */
 void set_handler(uint8_t vector, handler_fn handler);
 
-/* set_gate_ist() - Which stack of the TSS (1 to 7, 0: the current) the vector's gate switches to. */
+/* set_gate_ist() - Which stack of the TSS (1 to 7, 0: none) the vector's gate switches to. */
 void set_gate_ist(uint8_t vector, uint8_t ist);
 
 /* set_gate_user() - Lets CPL 3 use the vector by INT n. */

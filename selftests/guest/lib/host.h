@@ -34,7 +34,7 @@ struct boot_info {
 	uint32_t cpus;
 	uint32_t tsc_khz;
 	uint64_t memory_bytes;
-	uint32_t reference;	/* it is the stock kernel's own KVM, which is knowingly lax here and there */
+	uint32_t reference;	/* it is stock KVM, which is knowingly lax here and there */
 };
 
 /* The ELF note by which a test says what it needs. */

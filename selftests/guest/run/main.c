@@ -29,7 +29,7 @@ static void usage(FILE *to)
 	fprintf(to,
 		"usage: guestrun [-v] [-l] [NAME...]\n"
 		"Runs the test guests NAME, or all that lie beside this program, on $OST_DEVICE\n"
-		"(default /dev/ostler). -v shows what a passing guest prints too; -l lists the guests.\n");
+		"(default /dev/ostler). -v shows what a passing guest prints; -l lists them.\n");
 }
 
 static int compare(const void *a, const void *b)
