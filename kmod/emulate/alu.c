@@ -248,7 +248,7 @@ int ost_exec_cmpxchg16b(struct ost_emul *e)
 		return ost_emul_write(e, e->mem.seg, e->mem_offset, new, 2 * half);
 	if (!e->ops->cmpxchg)
 		return OST_EMUL_UNHANDLEABLE;
-	return e->ops->cmpxchg(e, linear, old, new, 2 * half, 0);
+	return (e->ops->cmpxchg)(e, linear, old, new, 2 * half, 0);
 }
 
 bool ost_emul_condition(const struct ost_emul *e, unsigned int cc)

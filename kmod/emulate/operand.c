@@ -253,7 +253,7 @@ static int store_locked(struct ost_emul *e, struct ost_emul_operand *op)
 	ret = ost_emul_linear(e, e->mem.seg, e->mem_offset, op->bytes, true, &linear);
 	if (ret != OST_EMUL_OK)
 		return ret;
-	return e->ops->cmpxchg(e, linear, &op->old, &op->value, op->bytes, 0);
+	return (e->ops->cmpxchg)(e, linear, &op->old, &op->value, op->bytes, 0);
 }
 
 int ost_emul_store(struct ost_emul *e, struct ost_emul_operand *op, bool rmw)

@@ -67,7 +67,7 @@ static int mark_descriptor(struct ost_emul *e, u64 linear, u64 desc, u64 bits)
 		return OST_EMUL_OK;
 	if (!e->ops->cmpxchg)
 		return OST_EMUL_UNHANDLEABLE;
-	return e->ops->cmpxchg(e, linear, &desc, &marked, sizeof(desc), OST_EMUL_ACCESS_SYSTEM);
+	return (e->ops->cmpxchg)(e, linear, &desc, &marked, sizeof(desc), OST_EMUL_ACCESS_SYSTEM);
 }
 
 static int set_segment(struct ost_emul *e, enum ost_emul_seg seg, const struct kvm_segment *s)
@@ -183,10 +183,23 @@ static enum ost_emul_seg stack_opcode_segment(const struct ost_emul *e)
 	return e->opcode >> 3 & (e->map == OST_MAP_0F ? 7 : 3);
 }
 
+/*
+ * Of four bytes Intel's CPUs write two, and leave the others as they are (SDM vol. 2B, PUSH); AMD's
+ * write zeroes.
+ */
 int ost_exec_push_seg(struct ost_emul *e)
 {
-	return ost_emul_push(e, ost_emul_segment(e, stack_opcode_segment(e))->selector,
-			     e->operand_size);
+	u16 selector = ost_emul_segment(e, stack_opcode_segment(e))->selector;
+	u64 rsp;
+	int ret;
+
+	if (e->amd || e->operand_size != 4)
+		return ost_emul_push(e, selector, e->operand_size);
+	rsp = (e->gpr[OST_RSP] - 4) & ost_mask(ost_emul_stack_bytes(e));
+	ret = ost_emul_write(e, OST_SS, rsp, &selector, sizeof(selector));
+	if (ret == OST_EMUL_OK)
+		ost_emul_set_rsp(e, rsp);
+	return ret;
 }
 
 int ost_exec_pop_seg(struct ost_emul *e)

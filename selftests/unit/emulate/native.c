@@ -20,14 +20,26 @@ struct frame {
 	u64 gpr[16];
 	u64 rflags;
 	u64 flags_stack[4]; /* for PUSHF and POPF of entry and exit */
+	struct {
+		u32 offset;
+		u16 selector;
+	} compat_entry;
 	u8 vec[NATIVE_VECTORS][32];
 };
 
 #define FRAME_ADDRESS 0x30000000UL
 #define ENTRY	      NATIVE_CODE
 #define EXIT	      (NATIVE_CODE + 0x400)
+#define ENTRY32	      (NATIVE_CODE + 0x200)
+#define COMPAT_START  (NATIVE_CODE + 0x300)
+#define EXIT32	      (NATIVE_CODE + 0x600)
+#define EXIT_LAST     (NATIVE_CODE + 0x700)
 #define PADS	      (NATIVE_CODE + 0xc00)
 #define PAD_BYTES     32
+/* Linux's selectors, the same on all x86-64 kernels (arch/x86/include/asm/segment.h). */
+#define USER32_CS     0x23
+#define USER_DS	      0x2b
+#define USER_CS	      0x33
 #define OFFSET(field) (FRAME_ADDRESS + offsetof(struct frame, field))
 
 static struct frame *const frame = (struct frame *)FRAME_ADDRESS;
@@ -96,33 +108,40 @@ static u8 *emit_jump(u8 *p, u64 target)
 	return emit(p, &distance, sizeof(distance));
 }
 
-static void generate_entry(void)
+/* Saves the host's RSP and loads vector registers. */
+static u8 *emit_enter(u8 *p)
 {
-	u8 *p = (u8 *)ENTRY;
 	unsigned int i;
 
 	p = emit_gpr(p, false, 4, OFFSET(host_rsp));
 	for (i = 0; has_avx && i < NATIVE_VECTORS; i++)
 		p = emit_vec(p, true, i);
+	return p;
+}
+
+static u8 *emit_load_flags(u8 *p)
+{
 	p = emit_flags_stack(p);
 	p = emit_absolute(p, "\xff", 1, 6, OFFSET(rflags)); /* push */
 	*p++ = 0x9d;
-	for (i = 0; i < 16; i++)
-		p = emit_gpr(p, true, i, OFFSET(gpr[i]));
-	emit_jump(p, NATIVE_INSN);
+	return p;
 }
 
-static void generate_exit(void)
+static u8 *emit_save_flags(u8 *p)
 {
-	u8 *p = (u8 *)EXIT;
-	unsigned int i;
-
-	for (i = 0; i < 16; i++)
-		p = emit_gpr(p, false, i, OFFSET(gpr[i]));
 	p = emit_flags_stack(p);
 	*p++ = 0x9c;
 	p = emit_absolute(p, "\x8f", 1, 0, OFFSET(rflags)); /* pop */
 	*p++ = 0xfc;
+	return p;
+}
+
+/* What both modes' ends come to, in 64-bit mode. */
+static void generate_last(void)
+{
+	u8 *p = (u8 *)EXIT_LAST;
+	unsigned int i;
+
 	for (i = 0; has_avx && i < NATIVE_VECTORS; i++)
 		p = emit_vec(p, false, i);
 	if (has_avx)
@@ -131,15 +150,58 @@ static void generate_exit(void)
 	*p++ = 0xc3;
 }
 
-/* mov $address, landed (32 bits, sign-extended); jmp exit */
-static void generate_pad(unsigned int n)
+static void generate_long64(void)
 {
-	u8 *p = (u8 *)native_landing(n);
-	u32 address = native_landing(n);
+	u8 *p = emit_load_flags(emit_enter((u8 *)ENTRY));
+	unsigned int i;
 
-	p = emit_absolute(p, "\x48\xc7", 2, 0, OFFSET(landed));
-	p = emit(p, &address, sizeof(address));
-	emit_jump(p, EXIT);
+	for (i = 0; i < 16; i++)
+		p = emit_gpr(p, true, i, OFFSET(gpr[i]));
+	emit_jump(p, NATIVE_INSN);
+
+	p = (u8 *)EXIT;
+	for (i = 0; i < 16; i++)
+		p = emit_gpr(p, false, i, OFFSET(gpr[i]));
+	emit_jump(emit_save_flags(p), EXIT_LAST);
+}
+
+/*
+ * A far jump leads to 32-bit code and another one back. The data segments, null in 64-bit mode, are
+ * loaded there; they may stay. Everything by absolute addresses is encoded alike in both modes.
+ */
+static void generate_compat(void)
+{
+	static const u8 load_segments[] = {0xb8, USER_DS, 0, 0, 0, 0x8e, 0xd8, 0x8e, 0xc0};
+	u8 *p = emit_enter((u8 *)ENTRY32);
+	u32 last = EXIT_LAST;
+	unsigned int i;
+
+	frame->compat_entry.offset = COMPAT_START;
+	frame->compat_entry.selector = USER32_CS;
+	emit_absolute(p, "\xff", 1, 5, OFFSET(compat_entry));
+
+	p = emit((u8 *)COMPAT_START, load_segments, sizeof(load_segments));
+	p = emit_load_flags(p);
+	for (i = 0; i < 8; i++)
+		p = emit_absolute(p, "\x8b", 1, i, OFFSET(gpr[i]));
+	emit_jump(p, NATIVE_INSN);
+
+	p = (u8 *)EXIT32;
+	for (i = 0; i < 8; i++)
+		p = emit_absolute(p, "\x89", 1, i, OFFSET(gpr[i]));
+	p = emit_save_flags(p);
+	*p++ = 0xea;
+	p = emit(p, &last, 4);
+	emit(p, &(u16){USER_CS}, 2);
+}
+
+/* movl $address, landed; jmp exit: at an end of the instruction. */
+static void generate_end(u64 address, bool compat)
+{
+	u8 *p = emit_absolute((u8 *)address, "\xc7", 1, 0, OFFSET(landed));
+
+	p = emit(p, &address, 4);
+	emit_jump(p, compat ? EXIT32 : EXIT);
 }
 
 u64 native_landing(unsigned int n)
@@ -202,10 +264,9 @@ void native_init(void)
 	mprotect((void *)NATIVE_DATA, NATIVE_DATA_SIZE, PROT_READ | PROT_WRITE);
 	map(FRAME_ADDRESS, (sizeof(struct frame) + 0xfff) & ~0xfffUL, PROT_READ | PROT_WRITE);
 	memset((void *)NATIVE_CODE, 0xcc, 0x1000);
-	generate_entry();
-	generate_exit();
-	for (i = 0; i < 8; i++)
-		generate_pad(i);
+	generate_last();
+	generate_long64();
+	generate_compat();
 }
 
 bool native_has_avx(void)
@@ -213,15 +274,31 @@ bool native_has_avx(void)
 	return has_avx;
 }
 
-void native_run(const u8 *insn, unsigned int len, const struct native_state *in,
+void native_selectors(u16 long64[6], u16 compat[6])
+{
+	__asm__("mov %%es, %0" : "=rm"(long64[0]));
+	__asm__("mov %%cs, %0" : "=rm"(long64[1]));
+	__asm__("mov %%ss, %0" : "=rm"(long64[2]));
+	__asm__("mov %%ds, %0" : "=rm"(long64[3]));
+	__asm__("mov %%fs, %0" : "=rm"(long64[4]));
+	__asm__("mov %%gs, %0" : "=rm"(long64[5]));
+	memcpy(compat, long64, 6 * sizeof(u16));
+	compat[0] = USER_DS;
+	compat[1] = USER32_CS;
+	compat[3] = USER_DS;
+}
+
+void native_run(const u8 *insn, unsigned int len, bool compat, const struct native_state *in,
 		struct native_state *out)
 {
-	u8 *p = emit((u8 *)NATIVE_INSN, insn, len);
+	unsigned int i;
 
-	/* What follows the instruction ends it, too. */
-	p = emit_absolute(p, "\x48\xc7", 2, 0, OFFSET(landed));
-	p = emit(p, &(u32){NATIVE_INSN + len}, 4);
-	emit_jump(p, EXIT);
+	emit((u8 *)NATIVE_INSN, insn, len);
+	/* What follows the instruction ends it, so do the places that it may jump to. */
+	generate_end(NATIVE_INSN + len, compat);
+	generate_end(NATIVE_INSN + len + NATIVE_NEAR_PAD, compat);
+	for (i = 0; i < 8; i++)
+		generate_end(native_landing(i), compat);
 
 	memcpy(frame->gpr, in->gpr, sizeof(frame->gpr));
 	memcpy(frame->vec, in->vec, sizeof(frame->vec));
@@ -233,7 +310,7 @@ void native_run(const u8 *insn, unsigned int len, const struct native_state *in,
 
 	fault_state = out;
 	if (!sigsetjmp(fault_return, 0)) {
-		native_call((void *)ENTRY);
+		native_call((void *)(compat ? ENTRY32 : ENTRY));
 		memcpy(out->gpr, frame->gpr, sizeof(out->gpr));
 		memcpy(out->vec, frame->vec, sizeof(out->vec));
 		out->rflags = frame->rflags;

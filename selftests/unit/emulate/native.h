@@ -17,6 +17,8 @@
 #define NATIVE_DATA	 0x20000000UL
 #define NATIVE_DATA_SIZE 0x2000UL
 #define NATIVE_VECTORS	 16
+/* A short jump over this many bytes ends the instruction as well. */
+#define NATIVE_NEAR_PAD 32
 
 struct native_state {
 	u64 gpr[16];
@@ -40,8 +42,11 @@ bool native_has_avx(void);
  * may go to native_landing() only. The instruction must not be able to leave the process: the
  * caller chooses.
  */
-void native_run(const u8 *insn, unsigned int len, const struct native_state *in,
+void native_run(const u8 *insn, unsigned int len, bool compat, const struct native_state *in,
 		struct native_state *out);
+
+/* The selectors of ES, CS, SS, DS, FS, GS that instructions find in 64-bit and in 32-bit mode. */
+void native_selectors(u16 long64[6], u16 compat[6]);
 
 /*
  * The address of landing pad 'n' (0-7): a jump there ends the instruction, with out->rip telling

@@ -637,6 +637,16 @@ static void test_stack_sizes(void)
 	CHECK_EQ(m.e.gpr[OST_RSP], 0xabcdfffc);
 	CHECK_EQ(machine_get(&m, 0xfffc, 4), 0x12345678);
 
+	/* of a selector pushed as a dword AMD writes all, Intel a word */
+	machine_init(&m, OST_EMUL_PROT32);
+	machine_put(&m, 0x6ffc, ~0u, 4);
+	CHECK_EQ(machine_do(&m, INSN(0x1e)), OST_EMUL_OK);
+	CHECK(m.e.gpr[OST_RSP] == 0x6ffc && machine_get(&m, 0x6ffc, 4) == 0x10);
+	machine_put(&m, 0x6ff8, ~0u, 4);
+	m.e.amd = false;
+	CHECK_EQ(machine_do(&m, INSN(0x1e)), OST_EMUL_OK);
+	CHECK(m.e.gpr[OST_RSP] == 0x6ff8 && machine_get(&m, 0x6ff8, 4) == 0xffff0010);
+
 	/* pusha and popa give everything back, but for SP's image */
 	machine_init(&m, OST_EMUL_PROT32);
 	m.e.gpr[OST_RAX] = 1;
