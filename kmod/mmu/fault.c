@@ -83,7 +83,7 @@ static enum ost_fault_result get_page_failed(const struct fault *fault, long err
 	switch (err) {
 	case -EHWPOISON:
 		send_sig_mceerr(BUS_MCEERR_AR, (void __user *)fault->hva, PAGE_SHIFT, current);
-		return OST_FAULT_HWPOISON;
+		return OST_FAULT_SIGNAL;
 	case -EINTR:
 	case -EAGAIN:
 	case -ERESTARTSYS:

@@ -72,9 +72,8 @@ enum ost_fault_result {
 	OST_FAULT_FIXED,	/* mapped (or someone else did): enter again */
 	OST_FAULT_AGAIN,	/* atomic attempt failed: call again from [vcpu] without ATOMIC */
 	OST_FAULT_MMIO,		/* no slot there, or a write to a read-only slot: emulate */
-	OST_FAULT_SIGNAL,	/* a signal is pending: -EINTR to userspace */
+	OST_FAULT_SIGNAL,	/* a signal is pending (SIGBUS for a broken page): -EINTR */
 	OST_FAULT_BAD,		/* the slot's memory can't be had (unmapped hva: -EFAULT) */
-	OST_FAULT_HWPOISON,	/* the page is poisoned: SIGBUS was sent; -EHWPOISON */
 	OST_FAULT_NOMEM,	/* no memory for the nested page table: -ENOMEM */
 };
 

@@ -275,8 +275,6 @@ static int exit_npf(struct ost_svm_vcpu *svm)
 		return ost_mmio(vcpu, gpa);
 	case OST_FAULT_SIGNAL:
 		return -EINTR;
-	case OST_FAULT_HWPOISON:
-		return -EHWPOISON;
 	case OST_FAULT_NOMEM:
 		return -ENOMEM;
 	case OST_FAULT_BAD:
