@@ -2,7 +2,8 @@
 /*
  * Nested page faults: from the guest frame to the slot, from the slot to the page in the VMM's
  * address space, and into the nested page table, by the largest page that host, slot and alignment
- * allow. The page is looked up without a lock; notifier.c says what makes that right.
+ * allow. The page is looked up without a lock; notifier.c says what makes that right. Memory that
+ * drivers map without pages behind it (VM_PFNMAP, VM_IO) cannot be had so: OST_FAULT_BAD.
  */
 #include <linux/hugetlb.h>
 #include <linux/mm.h>
