@@ -112,8 +112,9 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 			fixture_run_late(&f, val & 0xffffff);
 			break;
 		case 9:
-			ost_lapic_timer_set_deadline(&f.apic, val & 3 ? f.now_ns * TSC_PER_NS + val / 4 :
-									val);
+			if (val & 3)
+				val = f.now_ns * TSC_PER_NS + val / 4;
+			ost_lapic_timer_set_deadline(&f.apic, val);
 			break;
 		case 10:
 			ost_lapic_set_mode(&f.apic, arg[1] % 3);
