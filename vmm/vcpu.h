@@ -31,6 +31,12 @@ int vcpu_create(struct vm *vm, unsigned int id, const struct kvm_cpuid2 *cpuid, 
 /* Have the boot processor begin where @entry says. Returns 0 or a status, explained. */
 int vcpu_set_entry(struct vcpu *vcpu, const struct boot_entry *entry);
 
+/*
+ * Leave behind what firmware does on every CPU: RAM is cacheable by default, fast string instructions
+ * are on. What the CPU does not have is left out.
+ */
+void vcpu_set_firmware_msrs(struct vcpu *vcpu);
+
 /* Start its thread. The caller holds vm->lock. Returns 0 or a status, explained. */
 int vcpu_start(struct vcpu *vcpu);
 

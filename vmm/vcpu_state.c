@@ -137,8 +137,7 @@ static int set_registers(struct vcpu *vcpu, const struct boot_entry *entry)
 	return VMM_OK;
 }
 
-/* What firmware leaves behind: RAM is cacheable by default, fast string instructions are on. */
-static void set_firmware_msrs(struct vcpu *vcpu)
+void vcpu_set_firmware_msrs(struct vcpu *vcpu)
 {
 	static const struct kvm_msr_entry entries[] = {
 		{ .index = MSR_MTRR_DEF_TYPE, .data = MTRR_DEF_TYPE_ENABLE | MTRR_TYPE_WB },
@@ -183,9 +182,5 @@ int vcpu_set_entry(struct vcpu *vcpu, const struct boot_entry *entry)
 {
 	int status = set_registers(vcpu, entry);
 
-	if (!status)
-		status = set_lapic(vcpu);
-	if (!status)
-		set_firmware_msrs(vcpu);
-	return status;
+	return status ? status : set_lapic(vcpu);
 }

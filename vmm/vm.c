@@ -92,6 +92,8 @@ static int create_vcpus(struct vm *vm)
 
 		cpuid_place(cpuid, id, vm->config->nr_vcpus, tsc_deadline);
 		status = vcpu_create(vm, id, cpuid, &vm->vcpus[id]);
+		if (!status)
+			vcpu_set_firmware_msrs(vm->vcpus[id]);
 	}
 	free(cpuid);
 	return status;
