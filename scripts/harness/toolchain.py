@@ -36,8 +36,11 @@ def command(kernel):
     tree = cache.entry(f"toolchain/{suite}", _make(suite), f"downloading the compiler of {suite}")
     # A mount namespace of its own: as root, or as the root of a user namespace. The repository and
     # the cache are seen inside under the paths they have outside; objtool reads /proc.
-    namespaces = ["--mount"] if os.geteuid() == 0 else ["--map-root-user", "--mount"]
-    steps = ["set -e"]
+    namespaces = ["--mount", "--propagation", "unchanged"]
+    if os.geteuid() != 0:
+        namespaces.insert(0, "--map-root-user")
+    # In a chroot the root need not be a mount that could be made private; there it is somebody's own.
+    steps = ["set -e", "mount --make-rprivate / 2>/dev/null || :"]
     for folder in ("/proc", "/dev", cache.REPO, cache.root()):
         inside = f"{tree}{folder}"
         steps.append(f"mkdir -p {shlex.quote(inside)}")
