@@ -189,7 +189,7 @@ int ost_exec_rdpmc(struct ost_emul *e)
 		return ost_emul_gp(e, 0);
 	if (!e->ops->rdpmc)
 		return OST_EMUL_UNHANDLEABLE;
-	ret = e->ops->rdpmc(e, e->gpr[OST_RCX], &value);
+	ret = (e->ops->rdpmc)(e, e->gpr[OST_RCX], &value);
 	if (ret == OST_EMUL_OK)
 		set_edx_eax(e, value);
 	return ret;
