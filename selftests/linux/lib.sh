@@ -43,9 +43,10 @@ output() {
 	cat "$scratch/out"
 }
 
-# vmm ARG...: the bare command, on the kernel, device and console of these tests.
+# vmm ARG...: the bare command, on the kernel, device and console of these tests. It takes the shell's
+# place, so that in the background $! is vmm itself; in the foreground: (vmm ...).
 vmm() {
-	"$here/vmm.bin" run --device "$device" --kernel "$here/$kernel" --cmdline "$cmdline" "$@"
+	exec "$here/vmm.bin" run --device "$device" --kernel "$here/$kernel" --cmdline "$cmdline" "$@"
 }
 
 # pack FILE: an initramfs for a guest that runs the script on standard input, in FILE.
