@@ -42,7 +42,7 @@ struct irqfd {
 
 int ost_irqfd_module_init(void)
 {
-	cleanup_wq = alloc_workqueue(OST_NAME "-irqfd", 0, 0);
+	cleanup_wq = alloc_workqueue(OST_NAME "-irqfd", WQ_UNBOUND, 0);
 	return cleanup_wq ? 0 : -ENOMEM;
 }
 
