@@ -159,4 +159,17 @@ static inline void ost_machine_check(struct pt_regs *regs)
 #define ost_immediate_exit(run) READ_ONCE((run)->immediate_exit)
 #endif
 
+/*
+ * The bit of MSR_ZEN4_BP_CFG that keeps guests from steering the host's returns (SRSO), on CPUs where
+ * the host has chosen that; else 0.
+ */
+static inline u64 ost_bp_spec_reduce(void)
+{
+#ifdef X86_FEATURE_SRSO_BP_SPEC_REDUCE
+	if (cpu_feature_enabled(X86_FEATURE_SRSO_BP_SPEC_REDUCE))
+		return BIT_ULL(MSR_ZEN4_BP_CFG_BP_SPEC_REDUCE_BIT);
+#endif
+	return 0;
+}
+
 #endif

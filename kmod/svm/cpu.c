@@ -58,6 +58,20 @@ void ost_svm_load_tsc_ratio(u64 ratio)
 	wrmsrq(MSR_AMD64_TSC_RATIO, ratio);
 }
 
+static void set_bp_spec_reduce(struct ost_svm_cpu *c, bool on)
+{
+	u64 bit = ost_bp_spec_reduce(), bp_cfg;
+
+	if (!bit || c->bp_spec_reduce == on)
+		return;
+	rdmsrq(MSR_ZEN4_BP_CFG, bp_cfg);
+	/* Whoever else has set it clears it, too. */
+	if (on && (bp_cfg & bit))
+		return;
+	wrmsrq(MSR_ZEN4_BP_CFG, on ? bp_cfg | bit : bp_cfg & ~bit);
+	c->bp_spec_reduce = on;
+}
+
 int ost_svm_cpu_enable(void)
 {
 	struct ost_svm_cpu *c = this_cpu_ptr(&ost_svm_cpus);
@@ -77,6 +91,7 @@ int ost_svm_cpu_enable(void)
 	wrmsrq(MSR_VM_HSAVE_PA, __sme_pa(c->save_area));
 	c->tsc_ratio = 0;
 	ost_svm_load_tsc_ratio(TSC_RATIO_ONE);
+	set_bp_spec_reduce(c, true);
 	return 0;
 }
 
@@ -97,6 +112,7 @@ void ost_svm_cpu_disable(void)
 	if (!READ_ONCE(c->enabled))
 		return;
 	ost_svm_load_tsc_ratio(TSC_RATIO_ONE);
+	set_bp_spec_reduce(c, false);
 	rdmsrq(MSR_EFER, efer);
 	if (efer & EFER_SVME) {
 		stgi_safe();

@@ -213,7 +213,6 @@ void ost_svm_complete_events(struct ost_svm_vcpu *svm)
 	struct ost_vcpu *vcpu = &svm->vcpu;
 	u32 info = control->exitintinfo;
 
-	svm->exitintinfo = info;
 	svm->stepped = false;
 	if (unlikely(svm->nmi_step))
 		end_step(svm);

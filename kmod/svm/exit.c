@@ -40,19 +40,15 @@ u32 ost_svm_exit_index(u64 exitcode)
 int ost_svm_skip_instruction(struct ost_vcpu *vcpu)
 {
 	struct ost_svm_vcpu *svm = to_svm(vcpu);
-	u64 rip = ost_rip(vcpu);
-	int r;
+	u64 rflags = ost_rflags(vcpu);
 
-	if (svm->next_rip && rip == svm->exit_rip) {
-		ost_reg_set(vcpu, OST_REG_RIP, svm->next_rip);
-		ost_svm_set_interrupt_shadow(vcpu, 0);
-	} else {
-		r = ost_emulate_instruction(vcpu, ~0ull, OST_EMUL_SKIP);
-		/* With RIP where it was, fetching it for its length has faulted. */
-		if (r != OST_RUN || ost_rip(vcpu) == rip)
-			return r;
-	}
-	if (unlikely(ost_rflags(vcpu) & X86_EFLAGS_TF))
+	if (!svm->next_rip || ost_rip(vcpu) != svm->exit_rip)
+		return ost_emulate_instruction(vcpu, ~0ull, OST_EMUL_SKIP);
+	ost_reg_set(vcpu, OST_REG_RIP, svm->next_rip);
+	ost_svm_set_interrupt_shadow(vcpu, 0);
+	if (unlikely(rflags & X86_EFLAGS_RF))
+		ost_reg_set(vcpu, OST_REG_RFLAGS, rflags & ~(u64)X86_EFLAGS_RF);
+	if (unlikely(rflags & X86_EFLAGS_TF))
 		return ost_debug_exception(vcpu, DR_STEP);
 	return OST_RUN;
 }

@@ -47,7 +47,27 @@ struct host_debug {
 	bool active;		/* the host has breakpoints of its own on this CPU */
 	bool loaded;		/* DR0-3 are the guest's */
 	unsigned long dr[4];
+	u64 debugctl;		/* not 0: to be put back */
 };
+
+/*
+ * Without LBR virtualization DebugCtl stays as it is: a host that steps its VMM by branches, or wants to
+ * know of bus locks, would have the guest's instructions raise #DB.
+ */
+#define DEBUGCTL_RAISES_DB (DEBUGCTLMSR_BTF | DEBUGCTLMSR_BUS_LOCK_DETECT)
+
+static void clear_debugctl(struct host_debug *host)
+{
+	host->debugctl = 0;
+	if (likely(!test_thread_flag(TIF_BLOCKSTEP)) &&
+	    !cpu_feature_enabled(X86_FEATURE_BUS_LOCK_DETECT))
+		return;
+	rdmsrq(MSR_IA32_DEBUGCTLMSR, host->debugctl);
+	if (host->debugctl & DEBUGCTL_RAISES_DB)
+		wrmsrq(MSR_IA32_DEBUGCTLMSR, host->debugctl & ~DEBUGCTL_RAISES_DB);
+	else
+		host->debugctl = 0;
+}
 
 /* VMRUN loads DR6 and DR7, and #VMEXIT turns DR7 off (15.5.1, 15.6); DR0 to DR3 are ours to switch. */
 static void load_debug(struct ost_svm_vcpu *svm, struct host_debug *host)
@@ -57,6 +77,7 @@ static void load_debug(struct ost_svm_vcpu *svm, struct host_debug *host)
 	/* With DR6 clear of old bits, those that a #DB exit finds set are its own. */
 	u64 dr6 = svm->dr_live ? vcpu->dr6 : DR6_RESERVED;
 
+	clear_debugctl(host);
 	host->active = hw_breakpoint_active();
 	host->loaded = svm->dr_live || (vcpu->dr7 & (DR_LOCAL_ENABLE_MASK | DR_GLOBAL_ENABLE_MASK));
 	if (unlikely(host->loaded)) {
@@ -95,6 +116,8 @@ static void restore_debug(struct ost_svm_vcpu *svm, const struct host_debug *hos
 		svm->dr_live = false;
 		ost_svm_update_debug(vcpu);
 	}
+	if (unlikely(host->debugctl))
+		wrmsrq(MSR_IA32_DEBUGCTLMSR, host->debugctl);
 	/* The host's next #DB is to find its own reasons only. */
 	if (unlikely(save->dr6 != DR6_RESERVED))
 		set_debugreg((unsigned long)DR6_RESERVED, 6);

@@ -57,6 +57,7 @@ struct ost_svm_cpu {
 	u32 asid_next;
 	struct ost_svm_vcpu *last;	/* the vCPU that ran last, only compared, never followed */
 	u64 tsc_ratio;			/* what MSR_AMD64_TSC_RATIO holds */
+	bool bp_spec_reduce;		/* we have set BpSpecReduce */
 };
 DECLARE_PER_CPU(struct ost_svm_cpu, ost_svm_cpus);
 
@@ -80,7 +81,6 @@ struct ost_svm_vcpu {
 	int asid_cpu;			/* the CPU that gave it out */
 	bool flush;			/* [any] forget TLB entries before the next entry */
 	bool host_saved;		/* the host's state was VMSAVEd since the vCPU came to this CPU */
-	bool cpuid_spec_ctrl;		/* guest's CPUID has SPEC_CTRL */
 	bool spec_ctrl_direct;		/* the guest writes SPEC_CTRL without an exit */
 	bool dr_live;			/* the guest may use MOV DR during the next entry */
 	bool nmi_masked;		/* an NMI was delivered and its IRET not seen yet */
@@ -95,7 +95,6 @@ struct ost_svm_vcpu {
 	u64 cr0;			/* the guest's CR0 as it set it; hardware's may differ in CD, NW, TS, MP */
 	u64 exit_rip;			/* RIP of the last exit */
 	u64 next_rip;			/* RIP behind the instruction that exited; 0 when not known */
-	u32 exitintinfo;		/* of the last exit */
 };
 
 static inline struct ost_svm_vcpu *to_svm(struct ost_vcpu *vcpu)

@@ -141,7 +141,6 @@ void ost_svm_vcpu_reset(struct ost_vcpu *vcpu, bool init_event)
 	svm->event_given = false;
 	svm->soft_moved = false;
 	svm->next_rip = 0;
-	svm->exitintinfo = 0;
 	svm->dr_live = false;
 	reset_control(svm);
 	ost_svm_update_msrpm(svm);
