@@ -55,6 +55,9 @@ test-abi:			## Each ioctl's contract, in an emulated host
 test-guest:			## Bare-metal guests, in an emulated host
 test-linux:			## Whole Debian guests, in an emulated host
 
+fuzz: deps-build deps-fuzz		## Build the fuzzers of the pure parts (libFuzzer): build/unit/*/fuzz*
+	@$(MAKE) --no-print-directory -C selftests/unit fuzz
+
 check: deps-build deps-lint	## Build with W=1 and sparse for KERNEL, check scripts
 	@scripts/build-module --instance '$(INSTANCE)' '$(KERNEL)' -- W=1 C=2 CF=-D__CHECK_ENDIAN__
 	@scripts/check-scripts
@@ -74,4 +77,4 @@ deps-%:
 	@scripts/deps $*
 
 .PHONY: run install all module vmm clean clean-cache test test-build test-unit test-abi test-guest test-linux \
-	check shell debug help
+	check fuzz shell debug help
