@@ -11,7 +11,7 @@ GUEST_NEEDS(.cpus = 3, .timeout_s = 40);
 static uint8_t *area = (uint8_t *)ARENA_GPA;
 static uint64_t bitmap[PAGES / 64] __attribute__((aligned(64)));
 static volatile bool stop;
-static volatile bool ready[3];
+static volatile bool pause, paused[3];
 
 static bool dirty(unsigned int page)
 {
@@ -63,54 +63,70 @@ static void page_table_writes(void)
 	check(dirty(20), "the CPU's own write to the page table was not logged");
 }
 
+/* Writes until told to pause; says that it does, and goes on when the word is taken back. */
 static void writer(void *arg)
 {
 	unsigned int me = (uintptr_t)arg;
 	uint64_t seed = me * 77 + 1;
 
-	ready[me] = true;
 	while (!stop) {
 		unsigned int page;
 
+		if (pause) {
+			paused[me] = true;
+			while (pause)
+				cpu_relax();
+			paused[me] = false;
+		}
 		seed = seed * 6364136223846793005 + 1442695040888963407;
 		page = (seed >> 33) % PAGES;
 		if (page % 2 != me % 2)
 			page ^= 1;
-
 		(*(volatile uint64_t *)(area + page * PAGE_SIZE + 8))++;
 	}
 }
 
+static uint64_t copy[PAGES];
+
+static void copy_dirty(bool all)
+{
+	get_log();
+	for (unsigned int i = 0; i < PAGES; i++) {
+		if (dirty(i) || all)
+			copy[i] = *(volatile uint64_t *)(area + i * PAGE_SIZE + 8);
+	}
+}
+
 /*
- * Keeps a copy as live migration does: whatever is dirty is copied again. Once all have stopped,
- * the copy has to be the original.
+ * Keeps a copy as live migration does: what is dirty is copied again. Each time, right after a log
+ * was taken from under them, the writers stop and the copy has to become the original: a write
+ * through a translation from before the log would be missed.
  */
 static void under_load(void)
 {
-	static uint64_t copy[PAGES];
-
-	for (uintptr_t i = 1; i < 3; i++) {
+	for (uintptr_t i = 1; i < 3; i++)
 		smp_start(i, writer, (void *)i);
-		wait_for(ready[i], 1000);
-	}
-	for (int round = 0; round < 40; round++) {
-		if (round == 39) {
-			stop = true;
-			smp_wait(1);
-			smp_wait(2);
-		}
-		get_log();
+	copy_dirty(true);
+	for (int round = 0; round < 60; round++) {
+		delay_us(300);
+		copy_dirty(false);
+		delay_us(50);
+		pause = true;
+		if (!check(wait_for(paused[1] && paused[2], 5000), "the writers do not pause"))
+			break;
+		copy_dirty(false);
 		for (unsigned int i = 0; i < PAGES; i++) {
-			if (dirty(i) || !round)
-				copy[i] = *(volatile uint64_t *)(area + i * PAGE_SIZE + 8);
-		}
-	}
-	for (unsigned int i = 0; i < PAGES; i++) {
-		uint64_t now = *(volatile uint64_t *)(area + i * PAGE_SIZE + 8);
+			uint64_t now = *(volatile uint64_t *)(area + i * PAGE_SIZE + 8);
 
-		check(copy[i] == now, "page %u: a write was lost, %lu instead of %lu", i, copy[i],
-		      now);
+			check(copy[i] == now, "page %u: a write was lost, %lu instead of %lu", i,
+			      copy[i], now);
+		}
+		pause = false;
+		wait_for(!paused[1] && !paused[2], 5000);
 	}
+	stop = true;
+	smp_wait(1);
+	smp_wait(2);
 }
 
 int main(void)

@@ -108,6 +108,16 @@ static void level(void)
 	window();
 	check_eq(2, taken[0], "and not once it is down");
 	check_eq(0, entry_low() & REMOTE_IRR, "remote IRR at the end");
+	/* What comes and goes before the EOI is not delivered: remote IRR holds the pin. */
+	taken[0] = 0;
+	line(1);
+	window();
+	line(0);
+	line(1);
+	line(0);
+	lapic_eoi();
+	window();
+	check_eq(1, taken[0], "raised and lowered before EOI");
 	eoi = true;
 	/* Up while masked: delivered when unmasked, as long as it is up. */
 	taken[0] = 0;

@@ -26,6 +26,10 @@ int main(void)
 	asm volatile("mov $-1, %%rax\nmov %1, %%edx\ninl %%dx, %%eax" : "=&a"(rax) : "i"(PORT_LATCH)
 		     : "rdx");
 	check_eq(0x44332211, rax, "inl");
+	/* The same where the kernel has the device: the PIC's mask. */
+	outb(0x21, 0xa5);
+	asm volatile("mov $-1, %%rax\ninb $0x21, %%al" : "=&a"(rax));
+	check_eq(0xffffffffffffffa5, rax, "inb from the PIC");
 	asm volatile("inb $0x99, %%al" : "=a"(rax));
 	check_eq(0xff, rax & 0xff, "a port without a device");
 	/* Prefixes that mean nothing here. */
