@@ -38,6 +38,9 @@ static void every_kind_of_write(void)
 	for (unsigned int i = 0; i < PAGES; i++) {
 		bool expected = i == 0 || i == 2 || (i >= 4 && i <= 7) || i == 9 || i == 11;
 
+		/* Stock KVM counts a read as a write where the host's page is writable (THP). */
+		if (i == 13 && boot_info()->reference)
+			continue;
 		check(dirty(i) == expected, "page %u: dirty %d", i, dirty(i));
 	}
 	get_log();
