@@ -33,6 +33,9 @@ static int enable_here(void)
 {
 	int r;
 
+	/* Here, so that it is either seen or was said before reboot_cb()'s turning off. */
+	if (READ_ONCE(ost_hw_dead))
+		return -EIO;
 	if (this_cpu_read(ost_hw_on))
 		return 0;
 	r = ost_backend->cpu_enable();
