@@ -227,6 +227,12 @@ static bool reinject(struct ost_vcpu *vcpu, int *r)
 		*r = inject_exception(vcpu);
 		return true;
 	}
+	/*
+	 * One that was raised in the middle of another event's delivery goes before it, or that would only
+	 * raise it again; the event itself is then lost, as it is to a CPU.
+	 */
+	if (e->exception.pending)
+		return false;
 	if (e->nmi.injected) {
 		ost_backend->inject_nmi(vcpu);
 		return true;
