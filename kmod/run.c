@@ -322,11 +322,14 @@ int ost_vcpu_run(struct ost_vcpu *vcpu)
 {
 	struct kvm_run *run = vcpu->run;
 	int (*complete)(struct ost_vcpu *vcpu);
-	sigset_t saved;
 	int r;
 
+	/*
+	 * What the thread itself has blocked stays known as such: it ends KVM_RUN and then waits, rather
+	 * than being dropped as ignored or killing the process by its default action.
+	 */
 	if (vcpu->sigmask_set)
-		sigprocmask(SIG_SETMASK, &vcpu->sigmask, &saved);
+		sigprocmask(SIG_SETMASK, &vcpu->sigmask, &current->real_blocked);
 
 	/* Without a LAPIC of ours CR8 is the VMM's to carry. */
 	if (!vcpu->apic && ost_set_cr8(vcpu, run->cr8)) {
@@ -355,7 +358,9 @@ int ost_vcpu_run(struct ost_vcpu *vcpu)
 		vcpu->stats.user_exits++;
 out:
 	fill_run(vcpu);
-	if (vcpu->sigmask_set)
-		sigprocmask(SIG_SETMASK, &saved, NULL);
+	if (vcpu->sigmask_set) {
+		sigprocmask(SIG_SETMASK, &current->real_blocked, NULL);
+		sigemptyset(&current->real_blocked);
+	}
 	return r > 0 ? 0 : r;
 }

@@ -267,6 +267,29 @@ TEST_F(run, signal_mask)
 	EXPECT_EQ(1, sigismember(&blocked, SIGUSR1));
 }
 
+/* One that the thread has blocked needs no handler: it is taken by sigwait() later. */
+TEST_F(run, signal_mask_without_handler)
+{
+	struct {
+		struct kvm_signal_mask head;
+		uint64_t set;
+	} mask = { .head.len = 8, .set = 0 };
+	sigset_t blocked;
+	int sig = 0;
+
+	signal(SIGUSR1, SIG_DFL);
+	sigemptyset(&blocked);
+	sigaddset(&blocked, SIGUSR1);
+	sigprocmask(SIG_BLOCK, &blocked, NULL);
+	ASSERT_EQ(0, ioctl(self->vcpu->fd, KVM_SET_SIGNAL_MASK, &mask));
+	start_real(self, spin);
+	start_timer(SIGUSR1, 100000000, 0);
+	EXPECT_EQ(-1, ioctl(self->vcpu->fd, KVM_RUN, 0));
+	EXPECT_EQ(EINTR, errno);
+	EXPECT_EQ(0, sigwait(&blocked, &sig));
+	EXPECT_EQ(SIGUSR1, sig);
+}
+
 TEST_F(run, signal_mask_can_block)
 {
 	struct {
