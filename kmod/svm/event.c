@@ -166,6 +166,7 @@ void ost_svm_cancel_injection(struct ost_vcpu *vcpu)
 
 	/* vcpu->event says it all again; an NMI's mask stays, since it goes in before any other. */
 	svm->vmcb->control.eventinj = 0;
+	svm->nmi_step = false;
 	unmove_rip(svm);
 }
 

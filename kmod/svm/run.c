@@ -198,7 +198,17 @@ enum ost_exit_fast ost_svm_run(struct ost_vcpu *vcpu)
 	};
 	u8 tpr = ost_get_cr8(vcpu) & OST_SVM_V_TPR_MASK;
 	struct host_debug host;
+	bool at_once = false;
 
+	/*
+	 * TF would get into the frame of an event that this entry delivers, and from there back to the
+	 * guest. An interrupt of the host's that waits ends the run right behind the delivery instead.
+	 */
+	if (unlikely(svm->nmi_step && (svm->vmcb->control.eventinj & OST_SVM_EVENT_VALID))) {
+		svm->nmi_step = false;
+		at_once = true;
+		smp_send_reschedule(smp_processor_id());
+	}
 	sync_to_vmcb(svm, tpr);
 	save_host(svm, c);
 	prepare_spec_ctrl(svm, &entry);
@@ -217,6 +227,8 @@ enum ost_exit_fast ost_svm_run(struct ost_vcpu *vcpu)
 	if (unlikely(vcpu->exit_index == OST_SVM_EXIT_INDEX_INVALID))
 		return OST_EXIT_SLOW;
 	ost_svm_complete_events(svm);
+	if (unlikely(at_once))
+		ost_request(vcpu, OST_REQ_EVENT);
 
 	/* The host took its NMI right behind STGI. */
 	if (vcpu->exit_index == SVM_EXIT_NMI) {

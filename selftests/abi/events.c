@@ -111,6 +111,25 @@ TEST_F(events, pending_nmi_is_delivered)
 	EXPECT_EQ(0, self->ev.nmi.masked);
 }
 
+/* An NMI that has to wait for another event's delivery comes right behind it, and leaves no trace. */
+TEST_F(events, nmi_waits_for_an_exception)
+{
+	struct kvm_regs regs;
+
+	self->ev.exception.injected = 1;
+	self->ev.exception.nr = 6;
+	self->ev.flags = KVM_VCPUEVENT_VALID_NMI_PENDING;
+	self->ev.nmi.pending = 1;
+	ASSERT_EQ(0, set(self->vcpu, &self->ev));
+	/* The handler of the NMI interrupts that of the exception before its first instruction. */
+	EXPECT_EQ(2, next_vector(self->vcpu));
+	EXPECT_EQ(6, next_vector(self->vcpu));
+	/* No TF in the exception's frame. */
+	EXPECT_EQ(-1, next_vector(self->vcpu));
+	ASSERT_EQ(0, ioctl(self->vcpu->fd, KVM_GET_REGS, &regs));
+	EXPECT_EQ(0ull, regs.rflags & 0x100);
+}
+
 TEST_F(events, masked_nmi_waits)
 {
 	self->ev.flags = KVM_VCPUEVENT_VALID_NMI_PENDING;
