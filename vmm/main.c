@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "command.h"
 #include "status.h"
@@ -33,10 +36,25 @@ static void print_help(void)
 	       "puts you at the guest's serial console. Ctrl-a x quits. See also vmm(1).\n");
 }
 
+/*
+ * A program may be started with these closed. The next file opened would take the place of one, and a
+ * disk image get the guest's console output or an error message.
+ */
+static int open_standard_files(void)
+{
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) != fd)
+			return vmm_fail(VMM_FAILED, "cannot open /dev/null: %s", strerror(errno));
+	return VMM_OK;
+}
+
 int main(int argc, char **argv)
 {
 	const char *name = argc > 1 ? argv[1] : "--help";
+	int status = open_standard_files();
 
+	if (status)
+		return status;
 	if (!strcmp(name, "--help") || !strcmp(name, "-h") || !strcmp(name, "help")) {
 		print_help();
 		return argc > 1 ? VMM_OK : VMM_USAGE;
