@@ -373,6 +373,9 @@ static void __init add_basic(bool intel)
 		add_words(6, 0, false);
 	if (max >= 7) {
 		e = add_words(7, 0, true);
+		/* Under "nopku" the kernel leaves CR4.PKE off, and nobody could switch PKRU. */
+		if (!boot_cpu_has(X86_FEATURE_OSPKE))
+			e->ecx &= ~F7C(PKU);
 		e->eax = min(cpuid_eax(7), 1u);
 		if (e->eax)
 			add_words(7, 1, true);
