@@ -369,11 +369,12 @@ void ost_clock_vm_init(struct ost_vm *vm)
 	c->vm = vm;
 	c->default_tsc_khz = tsc_khz;
 	c->tsc_matched = true;
-	c->master_valid = master_possible();
 	c->master_tsc = m.tsc;
 	c->master_ns = m.raw_ns;
 	c->offset_ns = -m.raw_ns;
 	raw_spin_lock_irqsave(&vm_list_lock, flags);
+	/* A change of the host's clock after this look finds the VM in the list. */
+	c->master_valid = master_possible();
 	list_add(&c->link, &vm_list);
 	raw_spin_unlock_irqrestore(&vm_list_lock, flags);
 }
