@@ -184,7 +184,8 @@ static void tsc_changed(struct ost_vcpu *vcpu, bool matched_changed)
 		request_all(vcpu->vm);
 }
 
-static void set_offset(struct ost_vcpu *vcpu, u64 offset)
+/* True when the other vCPUs' pages have to change too. */
+static bool write_offset(struct ost_vcpu *vcpu, u64 offset)
 {
 	struct ost_vm_clock *c = &vcpu->vm->clock;
 	unsigned long flags;
@@ -193,7 +194,27 @@ static void set_offset(struct ost_vcpu *vcpu, u64 offset)
 	raw_spin_lock_irqsave(&c->lock, flags);
 	changed = set_offset_locked(vcpu, offset);
 	raw_spin_unlock_irqrestore(&c->lock, flags);
-	tsc_changed(vcpu, changed);
+	return changed;
+}
+
+static void set_offset(struct ost_vcpu *vcpu, u64 offset)
+{
+	tsc_changed(vcpu, write_offset(vcpu, offset));
+}
+
+/*
+ * The same when the thread is scheduled in. It may have been preempted in the middle of a change of its
+ * LAPIC's timer, so that waits for OST_REQ_CLOCK.
+ */
+static void set_offset_sched_in(struct ost_vcpu *vcpu, u64 offset)
+{
+	bool changed = write_offset(vcpu, offset);
+
+	ost_backend->update_tsc(vcpu);
+	vcpu->clock.rearm_timer = true;
+	ost_request(vcpu, OST_REQ_CLOCK);
+	if (changed)
+		request_all(vcpu->vm);
 }
 
 /*
@@ -301,7 +322,7 @@ void ost_clock_vcpu_load(struct ost_vcpu *vcpu, bool moved)
 		s64 back = vcpu->clock.last_guest_tsc - ost_guest_tsc(vcpu);
 
 		if (vcpu->clock.last_guest_tsc && (moved || back > 0))
-			set_offset(vcpu, vcpu->clock.tsc_offset + back);
+			set_offset_sched_in(vcpu, vcpu->clock.tsc_offset + back);
 	}
 	if (moved && !READ_ONCE(vcpu->vm->clock.master_valid))
 		ost_request(vcpu, OST_REQ_CLOCK);
@@ -426,6 +447,11 @@ void ost_clock_update(struct ost_vcpu *vcpu)
 
 	/* The offset may have been changed for it (ost_clock_host_resumed). */
 	ost_backend->update_tsc(vcpu);
+	if (unlikely(vcpu->clock.rearm_timer)) {
+		vcpu->clock.rearm_timer = false;
+		if (vcpu->apic)
+			ost_lapic_timer_rearm(vcpu);
+	}
 	if (!(vcpu->clock.system_time_msr & 1))
 		return;
 	s = scale_of_khz(vcpu->clock.tsc_khz);

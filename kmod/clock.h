@@ -26,6 +26,7 @@ struct ost_clock {
 	u32 version;		/* of the page, last written */
 	bool new_msr;
 	bool guest_stopped;	/* KVM_KVMCLOCK_CTRL: tell the guest at the next update */
+	bool rearm_timer;	/* the LAPIC's timer follows a new offset at the next update */
 	u64 last_guest_tsc;	/* when it left its last CPU; only with an unstable host TSC */
 };
 
