@@ -83,14 +83,16 @@ static u64 tsc_left_ns(struct ost_lapic *apic, u64 deadline)
 static enum hrtimer_restart timer_fn(struct hrtimer *timer)
 {
 	struct lapic_glue *glue = container_of(timer, struct lapic_glue, timer);
+	/* From the next line on the vCPU may take a single shot as over and start the timer anew. */
+	u64 interval_ns = READ_ONCE(glue->interval_ns);
 
 	ost_lapic_timer_fired(&glue->model);
 	ost_request(glue->vcpu, OST_REQ_APIC_TIMER);
 	ost_vcpu_kick(glue->vcpu);
-	if (!glue->interval_ns)
+	if (!interval_ns)
 		return HRTIMER_NORESTART;
 	/* Periods that were missed are: an interrupt that is pending can't become two. */
-	hrtimer_forward_now(timer, ns_to_ktime(glue->interval_ns));
+	hrtimer_forward_now(timer, ns_to_ktime(interval_ns));
 	return HRTIMER_RESTART;
 }
 
@@ -98,7 +100,7 @@ static void timer_arm(struct ost_lapic *apic, u64 expires_ns, u64 interval_ns)
 {
 	struct lapic_glue *glue = glue_of(apic);
 
-	glue->interval_ns = interval_ns;
+	WRITE_ONCE(glue->interval_ns, interval_ns);
 	/*
 	 * On this CPU, where the vCPU most likely will be: its interrupt ends the guest's run by
 	 * itself.
