@@ -668,7 +668,8 @@ static void raise(struct ost_vcpu *vcpu)
 static int posted_to_user(struct ost_vcpu *vcpu)
 {
 	vcpu->io.posted = false;
-	if (vcpu->run->exit_reason == KVM_EXIT_HLT && vcpu->io.complete)
+	/* Only HLT has set it already (emul_halt); what stands in kvm_run may have been written over. */
+	if (vcpu->io.complete)
 		return OST_USER;
 	if (vcpu->io.mmio_write && vcpu->io.nr_parts) {
 		vcpu->io.complete = complete_mmio;
