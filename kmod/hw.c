@@ -162,7 +162,11 @@ static struct notifier_block reboot_nb = {
 	.notifier_call = reboot_cb,
 };
 
-/* The panicking CPU; the others are stopped by NMI, where the kernel turns it off itself. */
+/*
+ * The panicking CPU. The others are stopped by NMI: 6.1 turns SVM off there by itself; kernels since 6.6
+ * leave it to a callback, of which there is one, the stock module's. What stays on then is harmless with
+ * SVM: GIF is set, so INIT gets through and clears EFER (APM vol. 2, table 14-1).
+ */
 static int panic_cb(struct notifier_block *nb, unsigned long action, void *data)
 {
 	WRITE_ONCE(ost_hw_dead, true);
