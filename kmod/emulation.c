@@ -101,8 +101,11 @@ static int kernel_mmio(struct ost_vcpu *vcpu, gpa_t gpa, u32 len, void *data, bo
 			r = write ? ost_bus_write(vcpu, &vcpu->vm->mmio_bus, gpa, n, data)
 				  : ost_bus_read(vcpu, &vcpu->vm->mmio_bus, gpa, n, data);
 		/* A device that took the first piece has the rest, or it is lost as on a bus. */
-		if (r && done)
+		if (r && done) {
+			if (!write)
+				memset(data, 0xff, n);
 			r = 0;
+		}
 	}
 	return r;
 }
