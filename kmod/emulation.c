@@ -642,6 +642,7 @@ static int internal_error(struct ost_vcpu *vcpu)
 	}
 	pr_warn_ratelimited("VM %llu vCPU %u: can't emulate the instruction at 0x%llx: %*ph\n",
 			    vcpu->vm->id, vcpu->id, e->rip, (int)e->fetched, e->bytes);
+	ost_backend->dump(vcpu);
 	run->exit_reason = KVM_EXIT_INTERNAL_ERROR;
 	memset(&run->emulation_failure, 0, sizeof(run->emulation_failure));
 	run->emulation_failure.suberror = KVM_INTERNAL_ERROR_EMULATION;
