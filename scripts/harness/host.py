@@ -149,19 +149,29 @@ def _file_sharing(options):
     return words
 
 
+def _spare_cpus(options):
+    """CPUs beside those that were asked for. QEMU's CPU 0 must run no guest where there are others:
+    FXRSTOR and XRSTOR on any CPU clear IGNNE in CPU 0's hflags2 (cpu_clear_ignne()), in which
+    SVM's GIF and nested paging are kept as well, and no lock orders that with CPU 0's own writes.
+    When they meet, a #VMEXIT leaves nested paging on for the host, or CLGI or STGI does nothing."""
+    return 1 if options.cpus > 1 else 0
+
+
 def _kernel_args(options):
     words = ["console=ttyS0", "panic=-1", "oops=panic", "tsc=reliable", "loglevel=5",
              "sysrq_always_enabled", "sysctl.kernel.hung_task_timeout_secs=60",
              "cryptomgr.notests", "audit=0"]
     if options.icount or options.gdb:
         words.append("nokaslr")
+    if _spare_cpus(options):
+        words.append("isolcpus=0")
     return " ".join([*words, options.kernel_args])
 
 
 def _machine(options, image, initrd, ports):
     """QEMU's command line. `ports`: file descriptors of the serial ports and the monitor."""
     words = [*emulator.command(), "-nodefaults", "-no-user-config", "-no-reboot", "-M", "q35",
-             "-display", "none", "-cpu", options.cpu, "-smp", str(options.cpus),
+             "-display", "none", "-cpu", options.cpu, "-smp", str(options.cpus + _spare_cpus(options)),
              "-m", options.memory, "-kernel", str(image.vmlinux), "-initrd", f"/proc/self/fd/{initrd}",
              "-append", _kernel_args(options)]
     if options.icount:

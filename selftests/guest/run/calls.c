@@ -37,15 +37,25 @@ static int log_read(struct vm *vm, uint64_t gpa, uint64_t max)
 	return to || !max ? nr : -EFAULT;
 }
 
+/* What the process was started with; its threads may change their own. */
+static cpu_set_t allowed;
+
+__attribute__((constructor)) static void get_allowed(void)
+{
+	sched_getaffinity(0, sizeof(allowed), &allowed);
+}
+
 /* Every call moves on by one of the CPUs that this process may use. */
 static int migrate(void)
 {
-	int cpus = sysconf(_SC_NPROCESSORS_ONLN);
-	int next = (sched_getcpu() + 1) % cpus;
+	int next = sched_getcpu();
 	cpu_set_t set;
 
-	if (cpus < 2)
+	if (CPU_COUNT(&allowed) < 2)
 		return -ENODEV;
+	do
+		next = (next + 1) % CPU_SETSIZE;
+	while (!CPU_ISSET(next, &allowed));
 	CPU_ZERO(&set);
 	CPU_SET(next, &set);
 	if (sched_setaffinity(0, sizeof(set), &set))
