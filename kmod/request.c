@@ -100,18 +100,12 @@ void ost_request_all(struct ost_vm *vm, enum ost_req req)
 	if (any)
 		smp_call_function_many(mask, leave_guest_ipi, NULL, true);
 	put_cpu();
-	if (req == OST_REQ_VM_DEAD) {
-		ost_for_each_vcpu(i, vcpu, vm)
-			ost_vcpu_wake(vcpu);
-	}
 }
 
 int ost_handle_requests(struct ost_vcpu *vcpu)
 {
 	vcpu->stats.requests++;
 
-	if (unlikely(test_bit(OST_REQ_VM_DEAD, &vcpu->requests)))
-		return -EIO;
 	if (ost_request_take(vcpu, OST_REQ_TRIPLE_FAULT)) {
 		vcpu->run->exit_reason = KVM_EXIT_SHUTDOWN;
 		return OST_USER;
@@ -126,7 +120,5 @@ int ost_handle_requests(struct ost_vcpu *vcpu)
 	}
 	if (ost_request_take(vcpu, OST_REQ_APIC_TIMER) && vcpu->apic)
 		ost_lapic_timer_inject(vcpu);
-	/* It woke the vCPU; there is nothing more to it once it is awake. */
-	ost_request_take(vcpu, OST_REQ_UNHALT);
 	return OST_RUN;
 }

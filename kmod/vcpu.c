@@ -533,7 +533,7 @@ static long vcpu_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 	long r;
 
 	/* Only in the address space that is the guest's memory; EIO after a fork or in another process. */
-	if (vcpu->vm->mm != current->mm || READ_ONCE(vcpu->vm->dead))
+	if (vcpu->vm->mm != current->mm)
 		return -EIO;
 	if (unlikely(_IOC_TYPE(cmd) != KVMIO))
 		return -ENOTTY;

@@ -52,12 +52,6 @@ void ost_vm_put(struct ost_vm *vm)
 		vm_free(vm);
 }
 
-void ost_vm_kill(struct ost_vm *vm)
-{
-	WRITE_ONCE(vm->dead, true);
-	ost_request_all(vm, OST_REQ_VM_DEAD);
-}
-
 struct ost_vcpu *ost_vcpu_by_id(struct ost_vm *vm, u32 id)
 {
 	struct ost_vcpu *vcpu;
@@ -284,7 +278,7 @@ static long vm_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 	struct ost_vm *vm = file->private_data;
 
 	/* Guest memory is this mm's; another process would set up slots of its own addresses. */
-	if (vm->mm != current->mm || READ_ONCE(vm->dead))
+	if (vm->mm != current->mm)
 		return -EIO;
 	return ost_ioctl(&vm_table, vm, cmd, arg);
 }

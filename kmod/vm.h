@@ -29,7 +29,6 @@ struct ost_vm {
 	struct srcu_struct srcu; /* guards slots, buses and routing for readers that may sleep */
 	u64 id;			/* for traces and messages */
 	struct list_head link;	/* in the list that stats.c shows */
-	bool dead;		/* a vCPU met something unrecoverable [READ_ONCE] */
 
 	/*
 	 * vCPUs by index; appended under lock, published by smp_store_release of nr_vcpus,
@@ -69,8 +68,5 @@ struct ost_vcpu *ost_vcpu_by_id(struct ost_vm *vm, u32 id);
 
 /* Fills the ioctl tables, at load. */
 void ost_vm_init_ioctls(void);
-
-/* All vCPUs answer KVM_RUN with -EIO from now on. Any context. */
-void ost_vm_kill(struct ost_vm *vm);
 
 #endif
