@@ -426,12 +426,13 @@ static const struct row table[] = {
 	{ MSR_KVM_WALL_CLOCK_NEW, MSR_KVM_SYSTEM_TIME_NEW, SAVED, NO_FEATURE, read_kvmclock,
 	  write_kvmclock },
 	{ MSR_EFER, MSR_EFER, 0, NO_FEATURE, read_efer, write_efer },
-	{ MSR_STAR, MSR_STAR, SAVED, OST_F_SYSCALL, read_backend, write_backend },
-	{ MSR_LSTAR, MSR_CSTAR, SAVED, OST_F_SYSCALL, read_backend, write_address },
-	{ MSR_SYSCALL_MASK, MSR_SYSCALL_MASK, SAVED, OST_F_SYSCALL, read_backend, write_backend },
+	/* Whatever CPUID says: small VMMs enter long mode without setting it. */
+	{ MSR_STAR, MSR_STAR, SAVED, NO_FEATURE, read_backend, write_backend },
+	{ MSR_LSTAR, MSR_CSTAR, SAVED, NO_FEATURE, read_backend, write_address },
+	{ MSR_SYSCALL_MASK, MSR_SYSCALL_MASK, SAVED, NO_FEATURE, read_backend, write_backend },
 	/* The first two are in the segment registers for those who save. */
-	{ MSR_FS_BASE, MSR_GS_BASE, 0, OST_F_LM, read_backend, write_address },
-	{ MSR_KERNEL_GS_BASE, MSR_KERNEL_GS_BASE, SAVED, OST_F_LM, read_backend, write_address },
+	{ MSR_FS_BASE, MSR_GS_BASE, 0, NO_FEATURE, read_backend, write_address },
+	{ MSR_KERNEL_GS_BASE, MSR_KERNEL_GS_BASE, SAVED, NO_FEATURE, read_backend, write_address },
 	{ MSR_TSC_AUX, MSR_TSC_AUX, SAVED, NO_FEATURE, read_tsc_aux, write_tsc_aux },
 	/* Memory map of AMD's firmware; Linux reads it without asking whether it is there. */
 	{ MSR_AMD64_SYSCFG, MSR_AMD64_SYSCFG, AMD, NO_FEATURE, read_zero, write_zero },

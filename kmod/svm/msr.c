@@ -55,22 +55,17 @@ static void intercept_msr(struct ost_svm_vcpu *svm, u32 index, bool on)
  * which is rare, so that the core sees its changes; so do all MSRs that are not named here.
  */
 static const u32 direct_msrs[] = {
-	MSR_STAR, MSR_FS_BASE, MSR_GS_BASE,
+	MSR_STAR, MSR_LSTAR, MSR_CSTAR, MSR_SYSCALL_MASK,
+	MSR_FS_BASE, MSR_GS_BASE, MSR_KERNEL_GS_BASE,
 	MSR_IA32_SYSENTER_CS, MSR_IA32_SYSENTER_ESP, MSR_IA32_SYSENTER_EIP,
-};
-static const u32 direct_long_mode_msrs[] = {
-	MSR_LSTAR, MSR_CSTAR, MSR_SYSCALL_MASK, MSR_KERNEL_GS_BASE,
 };
 
 void ost_svm_update_msrpm(struct ost_svm_vcpu *svm)
 {
-	struct ost_vcpu *vcpu = &svm->vcpu;
 	int i;
 
 	for (i = 0; i < ARRAY_SIZE(direct_msrs); i++)
 		intercept_msr(svm, direct_msrs[i], false);
-	for (i = 0; i < ARRAY_SIZE(direct_long_mode_msrs); i++)
-		intercept_msr(svm, direct_long_mode_msrs[i], !ost_has(vcpu, LM));
 	intercept_msr(svm, MSR_IA32_SPEC_CTRL, !svm->spec_ctrl_direct);
 	ost_vmcb_dirty(svm->vmcb, CLEAN_PERMISSIONS);
 }
