@@ -282,19 +282,6 @@ static int ratio_of_khz(u32 khz, u64 *ratio)
 	return *ratio ? 0 : -EINVAL;
 }
 
-int ost_clock_set_default_khz(struct ost_vm *vm, u32 khz)
-{
-	u64 ratio;
-	int r;
-
-	if (!khz)
-		khz = tsc_khz;
-	r = ratio_of_khz(khz, &ratio);
-	if (!r)
-		WRITE_ONCE(vm->clock.default_tsc_khz, khz);
-	return r;
-}
-
 int ost_tsc_set_khz(struct ost_vcpu *vcpu, u32 khz)
 {
 	struct ost_vm_clock *c = &vcpu->vm->clock;

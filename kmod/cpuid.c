@@ -505,7 +505,6 @@ static u8 find_maxphyaddr(const struct ost_cpuid *c)
 /* Computes all that follows from the entries. */
 static void derive(struct ost_cpuid *c)
 {
-	const struct kvm_cpuid_entry2 *e;
 	u32 i;
 
 	c->leaf1 = (struct kvm_cpuid_entry2 *)find(c->entries, c->nr, 1, 0);
@@ -541,8 +540,6 @@ static void derive(struct ost_cpuid *c)
 
 	c->maxphyaddr = find_maxphyaddr(c);
 	c->gpa_reserved = GENMASK_ULL(51, 0) & ~(BIT_ULL(c->maxphyaddr) - 1);
-	e = find(c->entries, c->nr, KVM_CPUID_FEATURES, 0);
-	c->kvm_features = e ? e->eax : 0;
 }
 
 static void refresh(struct ost_vcpu *vcpu, struct ost_cpuid *c)
@@ -571,6 +568,7 @@ static void refresh(struct ost_vcpu *vcpu, struct ost_cpuid *c)
 void ost_cpuid_refresh(struct ost_vcpu *vcpu)
 {
 	refresh(vcpu, &vcpu->cpuid);
+	ost_fpu_refresh_pkru(vcpu);
 }
 
 static int compare(const void *a, const void *b)

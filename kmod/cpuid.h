@@ -31,7 +31,6 @@ struct ost_cpuid {
 	/* Entries with bits that follow the vCPU's state (ost_cpuid_refresh), NULL without. */
 	struct kvm_cpuid_entry2 *leaf1, *leaf7, *leafd_0, *leafd_1;
 	DECLARE_BITMAP(features, OST_NR_FEATURES);
-	u32 kvm_features;	/* leaf 0x40000001 EAX, 0 without the leaf */
 	u8 maxphyaddr;
 	u64 cr4_reserved;	/* CR4 bits this guest may not set */
 	u64 efer_reserved;	/* EFER bits that its WRMSR may not set */

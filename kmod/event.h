@@ -34,7 +34,6 @@ struct ost_events {
 		u8 pending;	/* 0..2 [any: nmi_queued feeds it] */
 	} nmi;
 	atomic_t nmi_queued;	/* [any] NMIs from IPIs, LINT1, KVM_NMI not yet counted in */
-	u64 soft_next_rip;	/* RIP behind the software event being injected */
 };
 
 #define OST_NO_ERROR_CODE (-1)
@@ -56,7 +55,7 @@ static inline void ost_gp(struct ost_vcpu *vcpu, u16 error_code)
 }
 /* #PF with CR2. */
 void ost_page_fault(struct ost_vcpu *vcpu, u64 address, u32 error_code);
-/* #DB: sets the bits of DR6 when it is delivered, or ends KVM_RUN with KVM_EXIT_DEBUG. */
+/* #DB: sets the bits of DR6 when it is delivered. OST_RUN. */
 int ost_debug_exception(struct ost_vcpu *vcpu, u64 dr6_bits);
 
 /* An NMI arrives. Any context. */

@@ -258,8 +258,7 @@ void ost_fpu_unload(struct ost_vcpu *vcpu)
 
 void ost_fpu_enter_pkru(struct ost_vcpu *vcpu)
 {
-	/* A guest without the feature has CR4.PKE and XCR0.PKRU clear and cannot see the register. */
-	if (!have_pkru || !ost_has(vcpu, PKU))
+	if (!vcpu->fpu.uses_pkru)
 		return;
 	if (vcpu->fpu.pkru != vcpu->fpu.host_pkru)
 		wrpkru(vcpu->fpu.pkru);
@@ -267,11 +266,17 @@ void ost_fpu_enter_pkru(struct ost_vcpu *vcpu)
 
 void ost_fpu_leave_pkru(struct ost_vcpu *vcpu)
 {
-	if (!have_pkru || !ost_has(vcpu, PKU))
+	if (!vcpu->fpu.uses_pkru)
 		return;
 	vcpu->fpu.pkru = rdpkru();
 	if (vcpu->fpu.pkru != vcpu->fpu.host_pkru)
 		wrpkru(vcpu->fpu.host_pkru);
+}
+
+void ost_fpu_refresh_pkru(struct ost_vcpu *vcpu)
+{
+	vcpu->fpu.uses_pkru = have_pkru && ((ost_cr4(vcpu) & X86_CR4_PKE) ||
+					    (vcpu->fpu.xcr0 & XFEATURE_MASK_PKRU));
 }
 
 void ost_fpu_set_xcr0(struct ost_vcpu *vcpu, u64 xcr0)

@@ -23,6 +23,7 @@ struct ost_fpu {
 	u64 xss;		/* the guest's IA32_XSS */
 	u32 pkru;		/* the guest's PKRU */
 	u32 host_pkru;		/* of this thread, while loaded */
+	bool uses_pkru;		/* the guest can change PKRU: it has to be switched */
 	bool loaded;
 };
 
@@ -54,6 +55,8 @@ void ost_fpu_unload(struct ost_vcpu *vcpu);
 /* PKRU to the guest's value before an entry and back after the exit; few instructions when equal. [irqoff] */
 void ost_fpu_enter_pkru(struct ost_vcpu *vcpu);
 void ost_fpu_leave_pkru(struct ost_vcpu *vcpu);
+/* CR4.PKE or XCR0 changed (ost_cpuid_refresh() calls it). [vcpu or atomic] */
+void ost_fpu_refresh_pkru(struct ost_vcpu *vcpu);
 
 /* The guest executed XSETBV with a value that was checked, or KVM_SET_XCRS did. [vcpu or atomic] */
 void ost_fpu_set_xcr0(struct ost_vcpu *vcpu, u64 xcr0);

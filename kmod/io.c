@@ -25,7 +25,7 @@ static void publish(struct ost_vm *vm, struct ost_bus *bus, struct ost_bus_array
 {
 	rcu_assign_pointer(bus->array, new);
 	if (old)
-		call_srcu(&vm->srcu, &old->rcu, free_array);
+		ost_vm_retire(vm, &old->rcu, free_array);
 }
 
 int ost_bus_register(struct ost_vm *vm, struct ost_bus *bus, u64 addr, u64 len,

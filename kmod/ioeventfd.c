@@ -116,7 +116,7 @@ static int deassign(struct ost_vm *vm, const struct ioeventfd *what)
 		if (r)
 			return r;
 		list_del(&p->link);
-		call_srcu(&vm->srcu, &p->rcu, free_ioeventfd);
+		ost_vm_retire(vm, &p->rcu, free_ioeventfd);
 		return 0;
 	}
 	return -ENOENT;

@@ -14,22 +14,9 @@
 #define DEFAULT_BANKS 10
 #define COUNT_MASK MCG_BANKCNT_MASK
 
-const u64 ost_mcg_cap_supported = MCG_CTL_P | MCG_SER_P;
-
 static u32 nr_banks(const struct ost_vcpu *vcpu)
 {
 	return vcpu->msr.mcg_cap & COUNT_MASK;
-}
-
-int ost_mce_setup(struct ost_vcpu *vcpu, u64 mcg_cap)
-{
-	u32 banks = mcg_cap & COUNT_MASK;
-
-	if (!banks || banks > OST_MAX_MCE_BANKS || (mcg_cap & ~(ost_mcg_cap_supported | COUNT_MASK)))
-		return -EINVAL;
-	vcpu->msr.mcg_cap = mcg_cap;
-	ost_mce_reset(vcpu);
-	return 0;
 }
 
 int ost_mce_read(struct ost_vcpu *vcpu, u32 index, u64 *data, bool host)

@@ -568,7 +568,6 @@ void ost_msr_reset(struct ost_vcpu *vcpu, bool init_event)
 		vcpu->microcode = boot_cpu_data.x86_vendor == X86_VENDOR_INTEL ? 1ull << 32 :
 										 0x01000065;
 		vcpu->msr.hwcr = HWCR_TSC_FREQ_SEL;
-		vcpu->virt_spec_ctrl = 0;
 		write_tsc_aux(vcpu, MSR_TSC_AUX, 0, true);
 		ost_mtrr_reset(vcpu);
 		ost_mce_reset(vcpu);

@@ -44,9 +44,6 @@ int ost_msrs_set(struct ost_vcpu *vcpu, struct kvm_msrs __user *user);
  */
 int ost_msr_read(struct ost_vcpu *vcpu, u32 index, u64 *data, bool host);
 int ost_msr_write(struct ost_vcpu *vcpu, u32 index, u64 data, bool host);
-/* KVM_X86_GET_MCE_CAP_SUPPORTED, and KVM_X86_SETUP_MCE: 0 or -EINVAL. */
-extern const u64 ost_mcg_cap_supported;
-int ost_mce_setup(struct ost_vcpu *vcpu, u64 mcg_cap);
 /* State after RESET or INIT of what msr.c keeps. */
 void ost_msr_reset(struct ost_vcpu *vcpu, bool init_event);
 

@@ -172,6 +172,8 @@ static void adapt_polling(struct ost_vcpu *vcpu, u64 slept_ns)
 {
 	u32 max_ns = READ_ONCE(halt_poll_max_ns);
 
+	/* It may have been lowered. */
+	vcpu->halt_poll_ns = min(vcpu->halt_poll_ns, max_ns);
 	if (slept_ns > max_ns)
 		vcpu->halt_poll_ns = 0;
 	else if (vcpu->halt_poll_ns < max_ns)

@@ -462,6 +462,11 @@ static long get_tsc_khz(void *obj, unsigned long arg)
 	return vcpu->clock.tsc_khz;
 }
 
+static long kvmclock_ctrl(void *obj, unsigned long arg)
+{
+	return ost_clock_guest_stopped(obj);
+}
+
 static long set_signal_mask(void *obj, unsigned long arg)
 {
 	struct kvm_signal_mask __user *user = (void __user *)arg;
@@ -510,6 +515,7 @@ static const struct ost_ioctl vcpu_ioctls[] = {
 	{ .cmd = KVM_SET_DEBUGREGS, .copy = OST_IN, .fn = set_debugregs },
 	{ .cmd = KVM_SET_TSC_KHZ, .raw = set_tsc_khz },
 	{ .cmd = KVM_GET_TSC_KHZ, .raw = get_tsc_khz },
+	{ .cmd = KVM_KVMCLOCK_CTRL, .raw = kvmclock_ctrl },
 	{ .cmd = KVM_GET_XSAVE, .copy = OST_OUT, .fn = get_xsave },
 	{ .cmd = KVM_SET_XSAVE, .copy = OST_IN, .fn = set_xsave },
 	{ .cmd = KVM_GET_XCRS, .copy = OST_OUT, .fn = get_xcrs },

@@ -107,12 +107,11 @@ struct ost_vcpu {
 	u32 regs_dirty;
 	u64 cr2;		/* right outside of ost_run only */
 	u64 dr[4], dr6, dr7;
-	u64 guest_debug;	/* KVM_GUESTDBG_* that the VMM set */
 	u64 apic_base;		/* IA32_APIC_BASE */
 	u64 cr8;		/* without an in-kernel irqchip; see ost_get_cr8() */
 	u64 pat;
 	u64 misc_enable;
-	u64 spec_ctrl, virt_spec_ctrl;
+	u64 spec_ctrl;
 	u64 microcode;
 	u64 tsc_aux;
 	u32 mp_state;		/* [any: READ_ONCE] KVM_MP_STATE_* */
@@ -162,7 +161,7 @@ static inline bool ost_request_take(struct ost_vcpu *vcpu, enum ost_req req)
 	return true;
 }
 
-/* A vCPU that is in the guest leaves it; one that sleeps wakes. Any context. (vcpu.c) */
+/* A vCPU that is in the guest leaves it; one that sleeps wakes. Any context. */
 void ost_vcpu_kick(struct ost_vcpu *vcpu);
 /* Wakes it if it sleeps; true if it did. Any context. */
 bool ost_vcpu_wake(struct ost_vcpu *vcpu);

@@ -16,6 +16,9 @@
 #include "vcpu.h"
 #include "vm.h"
 
+/* This many of ost_vm_retire()'s objects of a VM wait for a grace period at once. */
+#define MAX_RETIRED 64
+
 static atomic64_t next_id = ATOMIC64_INIT(0);
 
 static void vm_free(struct ost_vm *vm)
@@ -50,6 +53,13 @@ void ost_vm_put(struct ost_vm *vm)
 {
 	if (refcount_dec_and_test(&vm->refs))
 		vm_free(vm);
+}
+
+void ost_vm_retire(struct ost_vm *vm, struct rcu_head *head, rcu_callback_t func)
+{
+	call_srcu(&vm->srcu, head, func);
+	if (!(atomic_inc_return(&vm->nr_retired) % MAX_RETIRED))
+		synchronize_srcu_expedited(&vm->srcu);
 }
 
 struct ost_vcpu *ost_vcpu_by_id(struct ost_vm *vm, u32 id)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The VM: what its vCPUs share. Reference counting: the VM's fd, every vCPU fd and every irqfd hold
- * a reference; the last one frees everything. The owner's mm is held by mmgrab for the VM's life; its
+ * The VM: what its vCPUs share. Reference counting: the VM's fd and every vCPU fd hold a reference; the
+ * last one frees everything. The owner's mm is held by mmgrab for the VM's life; its
  * address space may go earlier, which the MMU notifier sees.
  */
 #ifndef OST_VM_H
@@ -26,6 +26,7 @@ struct ost_vm {
 	struct mm_struct *mm;
 	refcount_t refs;
 	struct mutex lock;	/* VM-wide configuration: vCPU creation, irqchip creation, buses */
+	atomic_t nr_retired;	/* by ost_vm_retire() so far */
 	struct srcu_struct srcu; /* guards slots, buses and routing for readers that may sleep */
 	u64 id;			/* for traces and messages */
 	struct list_head link;	/* in the list that stats.c shows */
@@ -62,6 +63,13 @@ static inline u32 ost_nr_vcpus(const struct ost_vm *vm)
 
 #define ost_for_each_vcpu(i, vcpu, vm)                                                             \
 	for ((i) = 0; (i) < ost_nr_vcpus(vm) && ((vcpu) = (vm)->vcpus[i], true); (i)++)
+
+/*
+ * Calls `func` when no reader of vm->srcu can see the object any more. Mostly returns at once; but readers
+ * may be kept waiting by userspace for as long as it likes (a page fault that userfaultfd serves), and
+ * so that what waits for them does not grow without end, now and then this waits, too. May sleep.
+ */
+void ost_vm_retire(struct ost_vm *vm, struct rcu_head *head, rcu_callback_t func);
 
 /* The vCPU with this APIC id (KVM_CREATE_VCPU's argument), or NULL. Any context. */
 struct ost_vcpu *ost_vcpu_by_id(struct ost_vm *vm, u32 id);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Matching interrupt destinations; see dest.h. */
 #include <linux/kernel.h>
+#include <linux/nospec.h>
 #include <linux/string.h>
 #include "dest.h"
 
@@ -81,7 +82,7 @@ int ost_dest_map_one(const struct ost_dest_map *map, u32 dest, bool logical, boo
 {
 	if (logical || map->shared_ids || dest > 0xff || is_broadcast(dest, wide))
 		return -1;
-	return map->by_id[dest];
+	return map->by_id[array_index_nospec(dest, ARRAY_SIZE(map->by_id))];
 }
 
 static void search(const struct ost_dest_map *map, u32 dest, bool logical, bool wide,
@@ -105,6 +106,7 @@ static void find_x2apic(const struct ost_dest_map *map, u32 dest, struct ost_des
 
 	if (cluster > 0xf)
 		return;
+	cluster = array_index_nospec(cluster, 0x10);
 	for (bit = 0; bit < 16; bit++) {
 		if (!(dest & BIT(bit)))
 			continue;

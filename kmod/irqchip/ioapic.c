@@ -2,6 +2,7 @@
 /* The IOAPIC's registers, pins and redirection entries. Pure; see ioapic.h. */
 #include <linux/errno.h>
 #include <linux/kernel.h>
+#include <linux/nospec.h>
 #include <linux/string.h>
 #include "ioapic.h"
 
@@ -27,7 +28,7 @@
 
 static u64 *entry_of(struct ost_ioapic_model *ioapic, u32 pin)
 {
-	return (u64 *)&ioapic->state.redirtbl[pin].bits;
+	return (u64 *)&ioapic->state.redirtbl[array_index_nospec(pin, KVM_IOAPIC_NUM_PINS)].bits;
 }
 
 static void note_vectors(struct ost_ioapic_model *ioapic)

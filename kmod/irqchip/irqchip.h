@@ -40,6 +40,7 @@ struct ost_irqs {
 	struct ost_apic_map __rcu *map;	/* readers: RCU; writers: map_lock */
 	struct mutex map_lock;
 	struct list_head irqfds;	/* guarded by irqfd_lock */
+	u32 nr_irqfds, nr_resamplers;	/* guarded by irqfd_lock */
 	struct list_head resamplers;	/* those that want ends of interrupts; readers: RCU */
 	struct mutex irqfd_lock;	/* inside vm->lock, if both */
 	u32 boot_vcpu_id;
@@ -139,7 +140,7 @@ int ost_lapic_max_irr(struct ost_vcpu *vcpu);
 bool ost_lapic_enabled(struct ost_vcpu *vcpu);
 /* Moves an expired timer's interrupt into the IRR (OST_REQ_APIC_TIMER). [vcpu] */
 void ost_lapic_timer_inject(struct ost_vcpu *vcpu);
-/* Guest TSC's rate or offset changed, or the vCPU moved to another CPU: set the timer anew. */
+/* Guest TSC's rate or offset changed: set the timer anew. */
 void ost_lapic_timer_rearm(struct ost_vcpu *vcpu);
 bool ost_lapic_timer_pending(struct ost_vcpu *vcpu);
 

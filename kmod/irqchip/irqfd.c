@@ -24,6 +24,13 @@
 #include "../compat.h"
 #include "../vm.h"
 
+/*
+ * Per VM. An end of an interrupt walks the second kind with preemption off, and every new one walks all
+ * of the first.
+ */
+#define MAX_IRQFDS 4096
+#define MAX_RESAMPLERS 256
+
 static struct workqueue_struct *cleanup_wq;
 
 struct irqfd {
@@ -116,49 +123,70 @@ static bool disconnect(struct irqfd *irqfd)
 	return !test_bit(0, &irqfd->closing);
 }
 
-/* irqfd_lock held. May sleep. */
-static void destroy(struct irqfd *irqfd)
+/* Off the VM's lists and onto `gone`. irqfd_lock held. */
+static void unlink(struct irqfd *irqfd, struct list_head *gone)
 {
 	struct ost_irqs *irqs = &irqfd->vm->irqs;
 	struct irqfd *other;
 	bool last = true;
 
 	lockdep_assert_held(&irqs->irqfd_lock);
-	list_del(&irqfd->link);
-	if (irqfd->resample) {
-		list_del_rcu(&irqfd->resampler);
-		list_for_each_entry(other, &irqs->resamplers, resampler)
-			last &= other->gsi != irqfd->gsi;
-		/* Nobody is left who would lower it. */
-		if (last)
-			ost_set_gsi(irqfd->vm, OST_IRQ_SOURCE_RESAMPLE, irqfd->gsi, false);
+	list_move(&irqfd->link, gone);
+	irqs->nr_irqfds--;
+	if (!irqfd->resample)
+		return;
+	irqs->nr_resamplers--;
+	list_del_rcu(&irqfd->resampler);
+	list_for_each_entry(other, &irqs->resamplers, resampler)
+		last &= other->gsi != irqfd->gsi;
+	/* Nobody is left who would lower it. */
+	if (last)
+		ost_set_gsi(irqfd->vm, OST_IRQ_SOURCE_RESAMPLE, irqfd->gsi, false);
+}
+
+/* Frees what was unlinked. May sleep. */
+static void free_gone(struct list_head *gone)
+{
+	struct irqfd *irqfd, *next;
+	bool resamplers = false;
+
+	list_for_each_entry(irqfd, gone, link)
+		resamplers |= irqfd->resample != NULL;
+	/* One wait for all of them: closing a VM does not take longer the more it had. */
+	if (resamplers)
 		synchronize_rcu();
-		eventfd_ctx_put(irqfd->resample);
+	list_for_each_entry_safe(irqfd, next, gone, link) {
+		if (irqfd->resample)
+			eventfd_ctx_put(irqfd->resample);
+		eventfd_ctx_put(irqfd->eventfd);
+		kfree(irqfd);
 	}
-	eventfd_ctx_put(irqfd->eventfd);
-	kfree(irqfd);
 }
 
 static void cleanup(struct work_struct *work)
 {
 	struct irqfd *irqfd = container_of(work, struct irqfd, work);
 	struct ost_vm *vm = irqfd->vm;
+	LIST_HEAD(gone);
 
 	mutex_lock(&vm->irqs.irqfd_lock);
 	disconnect(irqfd);
-	destroy(irqfd);
+	unlink(irqfd, &gone);
 	mutex_unlock(&vm->irqs.irqfd_lock);
+	free_gone(&gone);
 }
 
 void ost_irqs_release_irqfds(struct ost_vm *vm)
 {
 	struct irqfd *irqfd, *next;
+	LIST_HEAD(gone);
 
 	mutex_lock(&vm->irqs.irqfd_lock);
 	list_for_each_entry_safe(irqfd, next, &vm->irqs.irqfds, link)
 		if (disconnect(irqfd))
-			destroy(irqfd);
+			unlink(irqfd, &gone);
 	mutex_unlock(&vm->irqs.irqfd_lock);
+	free_gone(&gone);
 	flush_workqueue(cleanup_wq);
 }
 
@@ -168,14 +196,16 @@ static int deassign(struct ost_vm *vm, const struct kvm_irqfd *args)
 {
 	struct eventfd_ctx *eventfd = eventfd_ctx_fdget(args->fd);
 	struct irqfd *irqfd, *next;
+	LIST_HEAD(gone);
 
 	if (IS_ERR(eventfd))
 		return PTR_ERR(eventfd);
 	mutex_lock(&vm->irqs.irqfd_lock);
 	list_for_each_entry_safe(irqfd, next, &vm->irqs.irqfds, link)
 		if (irqfd->eventfd == eventfd && irqfd->gsi == args->gsi && disconnect(irqfd))
-			destroy(irqfd);
+			unlink(irqfd, &gone);
 	mutex_unlock(&vm->irqs.irqfd_lock);
+	free_gone(&gone);
 	eventfd_ctx_put(eventfd);
 	return 0;
 }
@@ -184,6 +214,14 @@ static int deassign(struct ost_vm *vm, const struct kvm_irqfd *args)
 static void join_queue(struct file *file, wait_queue_head_t *queue, poll_table *poll)
 {
 	add_wait_queue(queue, &container_of(poll, struct irqfd, poll)->wait);
+}
+
+/* Is there room for one more? 0 or -ENOSPC. irqfd_lock held. */
+static int check_limits(const struct ost_irqs *irqs, const struct irqfd *irqfd)
+{
+	if (irqs->nr_irqfds >= MAX_IRQFDS)
+		return -ENOSPC;
+	return irqfd->resample && irqs->nr_resamplers >= MAX_RESAMPLERS ? -ENOSPC : 0;
 }
 
 static bool in_use(struct ost_vm *vm, struct eventfd_ctx *eventfd)
@@ -203,6 +241,8 @@ static bool in_use(struct ost_vm *vm, struct eventfd_ctx *eventfd)
 static void connect(struct ost_vm *vm, struct irqfd *irqfd, struct file *file)
 {
 	list_add_tail(&irqfd->link, &vm->irqs.irqfds);
+	vm->irqs.nr_irqfds++;
+	vm->irqs.nr_resamplers += irqfd->resample != NULL;
 	if (irqfd->resample)
 		list_add_tail_rcu(&irqfd->resampler, &vm->irqs.resamplers);
 	init_waitqueue_func_entry(&irqfd->wait, wakeup);
@@ -244,9 +284,8 @@ static int assign(struct ost_vm *vm, const struct kvm_irqfd *args)
 	}
 	mutex_lock(&vm->irqs.irqfd_lock);
 	/* One reader empties the eventfd: two would take each other's signals. */
-	if (in_use(vm, irqfd->eventfd))
-		r = -EBUSY;
-	else
+	r = in_use(vm, irqfd->eventfd) ? -EBUSY : check_limits(&vm->irqs, irqfd);
+	if (!r)
 		connect(vm, irqfd, file);
 	mutex_unlock(&vm->irqs.irqfd_lock);
 	if (r)

@@ -46,7 +46,6 @@ struct ost_mmu {
 	long invalidate_in_progress;		/* guarded by lock */
 	unsigned long invalidate_start, invalidate_end; /* hva range in progress; guarded by lock */
 	atomic_long_t nr_tables;		/* pages of the nested page table */
-	u64 nr_pages;				/* sum of all slots; guarded by slots_lock */
 };
 
 /* VM creation and end. mm is current->mm. init: 0, -ENOMEM, or -EINTR with a signal pending. */
@@ -65,8 +64,7 @@ int ost_mmu_get_dirty_log(struct ost_vm *vm, const struct kvm_dirty_log *log);
 /* Why a nested fault happened; also the ABI of ost_mmu_fault(). */
 #define OST_FAULT_WRITE BIT(0)
 #define OST_FAULT_EXEC BIT(1)
-#define OST_FAULT_PRESENT BIT(2)	/* the entry was present: a protection fault */
-#define OST_FAULT_ATOMIC BIT(3)		/* do not sleep: OST_FAULT_AGAIN where one would have to */
+#define OST_FAULT_ATOMIC BIT(2)		/* do not sleep: OST_FAULT_AGAIN where one would have to */
 
 enum ost_fault_result {
 	OST_FAULT_FIXED,	/* mapped (or someone else did): enter again */

@@ -60,7 +60,7 @@ static void retire_slots(struct ost_vm *vm, struct ost_memslots *slots, bool wai
 	/* The new slots are published before the vCPUs are counted; see ost_nr_vcpus(). */
 	smp_mb();
 	if (!wait || !ost_nr_vcpus(vm)) {
-		call_srcu(&vm->srcu, &slots->rcu, free_slots_srcu);
+		ost_vm_retire(vm, &slots->rcu, free_slots_srcu);
 		return;
 	}
 	synchronize_srcu_expedited(&vm->srcu);
@@ -98,7 +98,6 @@ static int change_slot(struct ost_vm *vm, const struct ost_memslot *old,
 		return -ENOMEM;
 	if (old && old->log && !(new && new->log))
 		slots->doomed = old->log;
-	mmu->nr_pages += (new ? new->npages : 0) - (old ? old->npages : 0);
 
 	write_lock(&mmu->lock);
 	rcu_assign_pointer(mmu->slots, next);

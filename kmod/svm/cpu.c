@@ -15,6 +15,17 @@
 
 DEFINE_PER_CPU(struct ost_svm_cpu, ost_svm_cpus);
 
+void *ost_svm_alloc_page(gfp_t gfp)
+{
+	struct page *pages = alloc_pages(gfp | __GFP_ZERO, 1);
+
+	if (!pages)
+		return NULL;
+	split_page(pages, 1);
+	__free_page(pages);
+	return page_address(pages + 1);
+}
+
 void ost_svm_cpus_free(void)
 {
 	int cpu;
@@ -36,8 +47,8 @@ int ost_svm_cpus_alloc(void)
 	for_each_possible_cpu(cpu) {
 		struct ost_svm_cpu *c = &per_cpu(ost_svm_cpus, cpu);
 
-		c->save_area = (void *)get_zeroed_page(GFP_KERNEL);
-		c->host_vmcb = (void *)get_zeroed_page(GFP_KERNEL);
+		c->save_area = ost_svm_alloc_page(GFP_KERNEL);
+		c->host_vmcb = ost_svm_alloc_page(GFP_KERNEL);
 		if (!c->save_area || !c->host_vmcb) {
 			ost_svm_cpus_free();
 			return -ENOMEM;
@@ -72,6 +83,18 @@ static void set_bp_spec_reduce(struct ost_svm_cpu *c, bool on)
 	c->bp_spec_reduce = on;
 }
 
+/*
+ * Family 10h, erratum 383: a large and a small TLB entry for one address, which a guest can bring about, may end
+ * in a machine check. With this bit of DC_CFG the CPU looks twice.
+ */
+static void avoid_tlb_mismatch(void)
+{
+	u64 dc_cfg;
+
+	if (boot_cpu_has_bug(X86_BUG_AMD_TLB_MMATCH) && !rdmsrq_safe(MSR_AMD64_DC_CFG, &dc_cfg))
+		wrmsrq_safe(MSR_AMD64_DC_CFG, dc_cfg | BIT_ULL(47));
+}
+
 int ost_svm_cpu_enable(void)
 {
 	struct ost_svm_cpu *c = this_cpu_ptr(&ost_svm_cpus);
@@ -87,8 +110,14 @@ int ost_svm_cpu_enable(void)
 	/* First, so that an emergency in between finds something to turn off. */
 	WRITE_ONCE(c->enabled, true);
 	barrier();
-	wrmsrq(MSR_EFER, efer | EFER_SVME);
-	wrmsrq(MSR_VM_HSAVE_PA, __sme_pa(c->save_area));
+	/* Firmware may have disabled SVM on this CPU alone, or on the way back from suspend (VM_CR.SVMDIS). */
+	if (wrmsrq_safe(MSR_EFER, efer | EFER_SVME) ||
+	    wrmsrq_safe(MSR_VM_HSAVE_PA, __sme_pa(c->save_area))) {
+		ost_svm_cpu_emergency_disable();
+		WRITE_ONCE(c->enabled, false);
+		return -EIO;
+	}
+	avoid_tlb_mismatch();
 	c->tsc_ratio = 0;
 	ost_svm_load_tsc_ratio(TSC_RATIO_ONE);
 	set_bp_spec_reduce(c, true);

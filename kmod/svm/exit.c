@@ -231,10 +231,6 @@ static int exit_dr(struct ost_svm_vcpu *svm)
 {
 	struct ost_vcpu *vcpu = &svm->vcpu;
 
-	/* While the VMM debugs with them the guest's are only imagined. */
-	if ((vcpu->guest_debug & KVM_GUESTDBG_ENABLE) &&
-	    (vcpu->guest_debug & KVM_GUESTDBG_USE_HW_BP))
-		return emulate(svm);
 	/* The instruction is executed again, by the CPU, with the guest's registers loaded. */
 	svm->dr_live = true;
 	ost_svm_update_debug(vcpu);
@@ -251,8 +247,6 @@ static int exit_npf(struct ost_svm_vcpu *svm)
 	enum ost_fault_result result;
 	u32 flags = 0;
 
-	if (control->exitinfo1 & NPF_PRESENT)
-		flags |= OST_FAULT_PRESENT;
 	if (control->exitinfo1 & NPF_WRITE)
 		flags |= OST_FAULT_WRITE;
 	if (control->exitinfo1 & NPF_FETCH)
@@ -288,6 +282,7 @@ static int exit_nothing(struct ost_svm_vcpu *svm)
 
 static int exit_vintr(struct ost_svm_vcpu *svm)
 {
+	svm->vcpu.stats.irq_windows++;
 	ost_svm_close_irq_window(svm);
 	ost_request(&svm->vcpu, OST_REQ_EVENT);
 	return OST_RUN;
@@ -308,6 +303,7 @@ static int exit_excp_db(struct ost_svm_vcpu *svm)
 	struct ost_vcpu *vcpu = &svm->vcpu;
 	u64 bits = svm->vmcb->save.dr6 ^ DR6_RESERVED;
 
+	svm->vcpu.stats.nmi_windows += svm->stepped;
 	/* Of our own single step, unless the guest is stepping too. */
 	if (svm->stepped && !(svm->step_rflags & X86_EFLAGS_TF)) {
 		bits &= ~(u64)DR_STEP;
@@ -315,20 +311,6 @@ static int exit_excp_db(struct ost_svm_vcpu *svm)
 			return OST_RUN;
 	}
 	return ost_debug_exception(vcpu, bits);
-}
-
-/* Intercepted only while the VMM debugs with INT3. */
-static int exit_excp_bp(struct ost_svm_vcpu *svm)
-{
-	struct ost_vcpu *vcpu = &svm->vcpu;
-	struct kvm_run *run = vcpu->run;
-
-	run->exit_reason = KVM_EXIT_DEBUG;
-	run->debug.arch = (struct kvm_debug_exit_arch) {
-		.exception = X86_TRAP_BP,
-		.pc = svm->vmcb->save.cs.base + ost_rip(vcpu),
-	};
-	return OST_USER;
 }
 
 static int exit_excp_ac(struct ost_svm_vcpu *svm)
@@ -371,7 +353,6 @@ static int (*const handlers[OST_SVM_NR_EXIT_INDEXES])(struct ost_svm_vcpu *svm) 
 	[SVM_EXIT_READ_DR0 ... SVM_EXIT_READ_DR0 + 15] = exit_dr,
 	[SVM_EXIT_WRITE_DR0 ... SVM_EXIT_WRITE_DR0 + 15] = exit_dr,
 	[EXCP(X86_TRAP_DB)] = exit_excp_db,
-	[EXCP(X86_TRAP_BP)] = exit_excp_bp,
 	[EXCP(X86_TRAP_AC)] = exit_excp_ac,
 	[EXCP(X86_TRAP_MC)] = exit_nothing,	/* the host had it */
 	[SVM_EXIT_INTR] = exit_nothing,

@@ -81,10 +81,7 @@ void ost_svm_cpuid_changed(struct ost_vcpu *vcpu)
 void ost_svm_update_debug(struct ost_vcpu *vcpu)
 {
 	struct ost_svm_vcpu *svm = to_svm(vcpu);
-	u64 debug = vcpu->guest_debug;
-	bool user_bp = (debug & KVM_GUESTDBG_ENABLE) && (debug & KVM_GUESTDBG_USE_SW_BP);
 
-	ost_vmcb_intercept(svm->vmcb, ICPT_EXCEPTION(X86_TRAP_BP), user_bp);
 	/* The guest's MOV DR exits once, gets the registers, and has them until the next exit. */
 	intercept_dr(svm->vmcb, !svm->dr_live);
 	ost_vmcb_dirty(svm->vmcb, CLEAN_DRX);

@@ -199,6 +199,7 @@ enum ost_exit_fast ost_svm_run(struct ost_vcpu *vcpu)
 	u8 tpr = ost_get_cr8(vcpu) & OST_SVM_V_TPR_MASK;
 	struct host_debug host;
 	bool at_once = false;
+	u8 tlb_control;
 
 	/*
 	 * TF would get into the frame of an event that this entry delivers, and from there back to the
@@ -214,6 +215,7 @@ enum ost_exit_fast ost_svm_run(struct ost_vcpu *vcpu)
 	prepare_spec_ctrl(svm, &entry);
 	load_debug(svm, &host);
 	ost_fpu_enter_pkru(vcpu);
+	tlb_control = svm->vmcb->control.tlb_control;
 
 	enter_guest(&entry);
 
@@ -224,8 +226,10 @@ enum ost_exit_fast ost_svm_run(struct ost_vcpu *vcpu)
 		vcpu->spec_ctrl = entry.guest_spec_ctrl;
 	sync_from_vmcb(svm, tpr);
 
-	if (unlikely(vcpu->exit_index == OST_SVM_EXIT_INDEX_INVALID))
+	if (unlikely(vcpu->exit_index == OST_SVM_EXIT_INDEX_INVALID)) {
+		ost_svm_redo_flush(svm, tlb_control);
 		return OST_EXIT_SLOW;
+	}
 	ost_svm_complete_events(svm);
 	if (unlikely(at_once))
 		ost_request(vcpu, OST_REQ_EVENT);

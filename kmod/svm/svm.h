@@ -61,6 +61,12 @@ struct ost_svm_cpu {
 };
 DECLARE_PER_CPU(struct ost_svm_cpu, ost_svm_cpus);
 
+/*
+ * A zeroed page for the CPU to keep state in, never the first of 2 MiB: on a host with SNP on, the CPU takes
+ * writes to any of those 2 MiB for writes to a VMCB that begins them, which is in use (erratum). NULL
+ * without memory; free_page() frees it. May sleep.
+ */
+void *ost_svm_alloc_page(gfp_t gfp);
 int ost_svm_cpus_alloc(void);
 void ost_svm_cpus_free(void);
 int ost_svm_cpu_enable(void);
@@ -113,6 +119,11 @@ void ost_svm_vcpu_put(struct ost_vcpu *vcpu);
 void ost_svm_update_tsc(struct ost_vcpu *vcpu);
 /* Does the vCPU's TLB tag fit this CPU? Gives a new one where not, and obeys ->flush. [irqoff] */
 void ost_svm_assign_asid(struct ost_svm_vcpu *svm);
+/*
+ * VMRUN refused the VMCB before it came to the TLB (APM vol. 3, VMRUN): what it was asked to flush is
+ * flushed by the entries that follow, the vCPU's own and, after FLUSH_ALL, whoever's is next here. [irqoff]
+ */
+void ost_svm_redo_flush(struct ost_svm_vcpu *svm, u8 tlb_control);
 void ost_svm_flush_tlb(struct ost_vcpu *vcpu);
 
 /* run.c */

@@ -33,7 +33,7 @@ int ost_svm_vcpu_create(struct ost_vcpu *vcpu)
 	struct ost_svm_vcpu *svm = to_svm(vcpu);
 	int r;
 
-	svm->vmcb = (void *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
+	svm->vmcb = ost_svm_alloc_page(GFP_KERNEL_ACCOUNT);
 	if (!svm->vmcb)
 		return -ENOMEM;
 	svm->vmcb_pa = __sme_pa(svm->vmcb);
@@ -202,6 +202,16 @@ static void new_asid(struct ost_svm_vcpu *svm, struct ost_svm_cpu *c)
 	ost_vmcb_dirty(svm->vmcb, CLEAN_ASID);
 	svm->asid_generation = c->asid_generation;
 	svm->asid_cpu = smp_processor_id();
+}
+
+void ost_svm_redo_flush(struct ost_svm_vcpu *svm, u8 tlb_control)
+{
+	struct ost_svm_cpu *c = this_cpu_ptr(&ost_svm_cpus);
+
+	svm->vmcb->control.clean = 0;
+	svm->asid_generation = 0;
+	if (tlb_control == OST_SVM_TLB_FLUSH_ALL)
+		c->asid_next = ost_svm_asid_last + 1;
 }
 
 void ost_svm_assign_asid(struct ost_svm_vcpu *svm)

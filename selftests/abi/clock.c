@@ -1,8 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* GET and SET of CLOCK and TSC_KHZ. */
+#include <asm/kvm_para.h>
 #include <time.h>
 #include "kselftest_harness.h"
 #include "vm.h"
+
+GUEST_CODE(ports, 16, "1: outb %al, $0x10\n jmp 1b\n");
+
+#define GUEST_STOPPED	2	/* PVCLOCK_GUEST_STOPPED */
 
 FIXTURE(clock)
 {
@@ -129,6 +134,39 @@ TEST_F(clock, tsc_khz_out_of_reach_is_einval)
 	if (!dev_is_reference()) {
 		EXPECT_EQ(khz, ioctl(self->vcpu->fd, KVM_GET_TSC_KHZ, 0));
 	}
+}
+
+TEST_F(clock, ctrl_tells_the_guest_that_it_was_stopped)
+{
+	struct {
+		struct kvm_msrs head;
+		struct kvm_msr_entry entry;
+	} msrs = {
+		.head.nmsrs = 1,
+		.entry = { .index = MSR_KVM_SYSTEM_TIME_NEW, .data = VM_DATA_GPA | 1 },
+	};
+	/* struct pvclock_vcpu_time_info's last but two bytes */
+	uint8_t *flags = self->vm.mem + VM_DATA_GPA + 29;
+
+	ASSERT_EQ(1, has_cap(&self->vm, KVM_CAP_KVMCLOCK_CTRL));
+	EXPECT_EQ(-1, ioctl(self->vcpu->fd, KVM_KVMCLOCK_CTRL, 0));
+	EXPECT_EQ(EINVAL, errno);
+
+	vm_load(&self->vm, VM_CODE_GPA, ports);
+	ASSERT_EQ(0, vcpu_real_mode(self->vcpu, VM_CODE_GPA));
+	ASSERT_EQ(1, ioctl(self->vcpu->fd, KVM_SET_MSRS, &msrs));
+	ASSERT_EQ(KVM_EXIT_IO, vcpu_run(self->vcpu));
+	EXPECT_EQ(0, *flags & GUEST_STOPPED);
+
+	ASSERT_EQ(0, ioctl(self->vcpu->fd, KVM_KVMCLOCK_CTRL, 0));
+	ASSERT_EQ(KVM_EXIT_IO, vcpu_run(self->vcpu));
+	EXPECT_EQ(GUEST_STOPPED, *flags & GUEST_STOPPED);
+
+	/* Said once: it is the guest's to clear, and stays clear. */
+	*flags &= ~GUEST_STOPPED;
+	ASSERT_EQ(1, ioctl(self->vcpu->fd, KVM_SET_MSRS, &msrs));
+	ASSERT_EQ(KVM_EXIT_IO, vcpu_run(self->vcpu));
+	EXPECT_EQ(0, *flags & GUEST_STOPPED);
 }
 
 TEST_HARNESS_MAIN

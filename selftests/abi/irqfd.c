@@ -247,4 +247,29 @@ TEST_F(irqfd, resample)
 	close(resample);
 }
 
+/* An end of an interrupt walks them with preemption off, so there is a limit; the stock module has none. */
+TEST_F(irqfd, resampling_ones_are_limited)
+{
+	int i, err = 0;
+
+	if (dev_is_reference())
+		SKIP(return, "no limit there");
+	for (i = 0; i < 300; i++) {
+		int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+
+		ASSERT_LE(0, fd);
+		if (!irqfd(&self->vm, fd, 5, KVM_IRQFD_FLAG_RESAMPLE, self->efd))
+			continue;	/* closed with the process */
+		err = errno;
+		close(fd);
+		break;
+	}
+	EXPECT_EQ(256, i);
+	EXPECT_EQ(ENOSPC, err);
+	/* Others are not concerned. */
+	i = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	EXPECT_EQ(0, irqfd(&self->vm, i, 5, 0, 0));
+	close(i);
+}
+
 TEST_HARNESS_MAIN
