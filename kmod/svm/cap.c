@@ -81,7 +81,7 @@ int ost_svm_probe(const char **why)
 	}
 	rdmsrq(MSR_EFER, efer);
 	if (efer & EFER_SVME) {
-		*why = "another hypervisor (kvm_amd or VirtualBox?) uses SVM on this CPU right now: end its guests or unload it";
+		*why = "another hypervisor (kvm_amd or VirtualBox?) has SVM on: end its guests or unload it, or load kvm with enable_virt_at_load=0";
 		return -EBUSY;
 	}
 	ost_svm_features = edx;

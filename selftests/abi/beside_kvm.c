@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Another owner of the CPU's virtualization: the stock module, in the same host. Whoever comes second is told
+ * so and harms nobody.
+ *
+ * hostrun: --with-kvm --kernel-args kvm.enable_virt_at_load=0
+ */
+#include <fcntl.h>
+#include <unistd.h>
+#include "kselftest_harness.h"
+#include "vm.h"
+
+GUEST_CODE(ports, 16, "1: outb %al, $0x10\n jmp 1b\n");
+
+#define ROUNDS	5
+
+FIXTURE(beside)
+{
+	int stock;
+	int ours;
+};
+
+FIXTURE_SETUP(beside)
+{
+	self->ours = dev_open();
+	ASSERT_LE(0, self->ours);
+	self->stock = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+	if (self->stock < 0 || dev_is_reference())
+		SKIP(return, "the stock module is not loaded beside ours");
+}
+
+FIXTURE_TEARDOWN(beside)
+{
+	close(self->ours);
+	close(self->stock);
+}
+
+TEST_F(beside, ours_waits_for_the_stock_module)
+{
+	int i, fd, vm;
+
+	for (i = 0; i < ROUNDS; i++) {
+		vm = ioctl(self->stock, KVM_CREATE_VM, 0);
+		ASSERT_LE(0, vm);
+		EXPECT_EQ(-1, ioctl(self->ours, KVM_CREATE_VM, 0));
+		EXPECT_EQ(EBUSY, errno);
+		/* What needs no CPU is still there. */
+		EXPECT_EQ(12, ioctl(self->ours, KVM_GET_API_VERSION, 0));
+		EXPECT_LE(0, ioctl(vm, KVM_CREATE_VCPU, 0));
+		close(vm);
+		/* The vCPU's descriptor holds the VM. */
+		EXPECT_EQ(-1, ioctl(self->ours, KVM_CREATE_VM, 0));
+		for (fd = 3; fd < 64; fd++)
+			if (fd != self->ours && fd != self->stock)
+				close(fd);
+		vm = ioctl(self->ours, KVM_CREATE_VM, 0);
+		ASSERT_LE(0, vm);
+		close(vm);
+	}
+}
+
+TEST_F(beside, the_stock_module_does_not_harm_ours)
+{
+	struct vm vm;
+	int i, fd;
+
+	ASSERT_EQ(0, vm_open(&vm, VM_MEMORY | VM_VCPU));
+	vm_load(&vm, VM_CODE_GPA, ports);
+	ASSERT_EQ(0, vcpu_real_mode(&vm.vcpu[0], VM_CODE_GPA));
+	for (i = 0; i < ROUNDS; i++) {
+		ASSERT_EQ(KVM_EXIT_IO, vcpu_run(&vm.vcpu[0]));
+		fd = ioctl(self->stock, KVM_CREATE_VM, 0);
+		EXPECT_EQ(-1, fd);
+		EXPECT_EQ(EBUSY, errno);
+		ASSERT_EQ(KVM_EXIT_IO, vcpu_run(&vm.vcpu[0]));
+	}
+	vm_close(&vm);
+	fd = ioctl(self->stock, KVM_CREATE_VM, 0);
+	EXPECT_LE(0, fd);
+	close(fd);
+}
+
+TEST_HARNESS_MAIN
