@@ -1,0 +1,5 @@
+# SPDX-License-Identifier: GPL-2.0-only
+vmx-check-srcs := $(addprefix $(kmod)/vmx/, check.c check_guest.c check_text.c) check/vmx_machine.c
+
+tests += check/vmx
+check/vmx-srcs := check/vmx_test.c $(vmx-check-srcs)
