@@ -2,7 +2,10 @@
 /* A VMCB on the kernel log, for entries that failed and exits that made no sense. */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
+#include <linux/mem_encrypt.h>
 #include <linux/ratelimit.h>
+#include <asm/processor.h>
+#include "check.h"
 #include "svm.h"
 
 static void dump_control(const struct ost_vmcb_control *c)
@@ -47,6 +50,39 @@ static void dump_save(const struct ost_vmcb_save *s)
 	       s->sysenter_esp, s->sysenter_eip);
 }
 
+/* EVENTINJ as the failed entry had it: behind an exit it is cleared, but what it was made from is not. */
+static u32 event_of_entry(struct ost_svm_vcpu *svm)
+{
+	const struct ost_events *e = &svm->vcpu.event;
+
+	if (!svm->event_given || !e->exception.injected)
+		return svm->vmcb->control.eventinj;
+	return e->exception.vector | OST_SVM_EVENT_EXCEPTION | OST_SVM_EVENT_VALID;
+}
+
+static void explain(struct ost_svm_vcpu *svm)
+{
+	const struct ost_cpuid *cpuid = &svm->vcpu.cpuid;
+	const struct ost_svm_check check = {
+		.vmcb = svm->vmcb,
+		.eventinj = event_of_entry(svm),
+		.pa_reserved = ~(GENMASK_ULL(boot_cpu_data.x86_phys_bits - 1, 0) | sme_me_mask),
+		/* What this guest may set the CPU has, and what the host has set. */
+		.cr4_reserved = cpuid->cr4_reserved & ~(u64)__read_cr4(),
+		.efer_reserved = ~(ost_efer_supported | EFER_LMA | EFER_SVME),
+		.long_mode = true,
+	};
+	struct ost_broken_rule broken;
+	char text[OST_BROKEN_RULE_LEN];
+
+	if (!ost_svm_check(&check, &broken)) {
+		pr_err("entry refused, and no rule is known to be broken\n");
+		return;
+	}
+	ost_broken_rule_format(text, sizeof(text), &broken);
+	pr_err("entry refused: %s\n", text);
+}
+
 void ost_svm_dump(struct ost_vcpu *vcpu)
 {
 	static DEFINE_RATELIMIT_STATE(limit, 60 * HZ, 3);
@@ -55,6 +91,8 @@ void ost_svm_dump(struct ost_vcpu *vcpu)
 	if (!__ratelimit(&limit))
 		return;
 	pr_err("vcpu %u on CPU %d\n", vcpu->id, vcpu->cpu);
+	if (vcpu->exit_index == OST_SVM_EXIT_INDEX_INVALID)
+		explain(to_svm(vcpu));
 	dump_control(&vmcb->control);
 	dump_save(&vmcb->save);
 }
