@@ -60,8 +60,10 @@ static u32 event_of_entry(struct ost_svm_vcpu *svm)
 	return e->exception.vector | OST_SVM_EVENT_EXCEPTION | OST_SVM_EVENT_VALID;
 }
 
+/* One line, for which there is room where there is none for more dumps. */
 static void explain(struct ost_svm_vcpu *svm)
 {
+	static DEFINE_RATELIMIT_STATE(limit, 5 * HZ, 10);
 	const struct ost_cpuid *cpuid = &svm->vcpu.cpuid;
 	const struct ost_svm_check check = {
 		.vmcb = svm->vmcb,
@@ -75,12 +77,13 @@ static void explain(struct ost_svm_vcpu *svm)
 	struct ost_broken_rule broken;
 	char text[OST_BROKEN_RULE_LEN];
 
-	if (!ost_svm_check(&check, &broken)) {
-		pr_err("entry refused, and no rule is known to be broken\n");
+	if (!__ratelimit(&limit))
 		return;
-	}
-	ost_broken_rule_format(text, sizeof(text), &broken);
-	pr_err("entry refused: %s\n", text);
+	if (ost_svm_check(&check, &broken))
+		ost_broken_rule_format(text, sizeof(text), &broken);
+	else
+		strscpy(text, "no rule is known to be broken", sizeof(text));
+	pr_err("vcpu %u: entry refused: %s\n", svm->vcpu.id, text);
 }
 
 void ost_svm_dump(struct ost_vcpu *vcpu)
@@ -88,11 +91,11 @@ void ost_svm_dump(struct ost_vcpu *vcpu)
 	static DEFINE_RATELIMIT_STATE(limit, 60 * HZ, 3);
 	const struct ost_vmcb *vmcb = to_svm(vcpu)->vmcb;
 
+	if (vcpu->exit_index == OST_SVM_EXIT_INDEX_INVALID)
+		explain(to_svm(vcpu));
 	if (!__ratelimit(&limit))
 		return;
 	pr_err("vcpu %u on CPU %d\n", vcpu->id, vcpu->cpu);
-	if (vcpu->exit_index == OST_SVM_EXIT_INDEX_INVALID)
-		explain(to_svm(vcpu));
 	dump_control(&vmcb->control);
 	dump_save(&vmcb->save);
 }
