@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Why an entry into the guest was refused: what vmx/check.c and svm/check.c answer when they walk the
- * manuals' rules. Like those it compiles in userspace.
+ * Why an entry into the guest was refused: what vmx/check.c and svm/check.c answer when they walk
+ * the manuals' rules. Like those it compiles in userspace.
  */
 #ifndef OST_CHECK_H
 #define OST_CHECK_H
@@ -18,7 +18,7 @@ struct ost_broken_rule {
 	const char *section;	/* the manual's, by its title, as numbers differ between editions */
 	u32 field;		/* VMX: the field's encoding. SVM: its offset in the VMCB */
 	u64 value;		/* what stands in the field */
-	u64 bits;		/* those of it that break the rule; 0 where it is not about single bits */
+	u64 bits;		/* those of it that break the rule; 0: it is not about bits */
 };
 
 /* The rule as a sentence, in buf; what snprintf() returns. Any context. */

@@ -72,7 +72,8 @@ static void efer(struct walk *w)
 
 	rule(w, f.value & EFER_SVME, f, "must set SVME");
 	if (!w->in->long_mode)
-		zero(w, f, EFER_LME | EFER_LMA, "must not set LME or LMA on a CPU without long mode");
+		zero(w, f, EFER_LME | EFER_LMA,
+		     "must not set LME or LMA on a CPU without long mode");
 	zero(w, f, w->in->efer_reserved, "must have its reserved bits clear");
 }
 
@@ -116,7 +117,8 @@ static void debug_registers(struct walk *w)
 static void shadow_stacks(struct walk *w)
 {
 	if (w->in->shadow_stacks)
-		zero(w, FIELD(w, save.s_cet, "S_CET"), GENMASK_ULL(9, 6), "must have its reserved bits clear");
+		zero(w, FIELD(w, save.s_cet, "S_CET"), GENMASK_ULL(9, 6),
+		     "must have its reserved bits clear");
 }
 
 /* The CPU ignores bits 11:0. */
@@ -131,10 +133,12 @@ static void permission_map(struct walk *w, struct field f, u64 size)
 static void controls(struct walk *w)
 {
 	rule(w, ost_vmcb_intercepted(w->in->vmcb, ICPT_VMRUN),
-	     FIELD(w, control.intercepts[OST_SVM_MISC2], "intercepts"), "must include VMRUN (bit 0)");
+	     FIELD(w, control.intercepts[OST_SVM_MISC2], "intercepts"),
+	     "must include VMRUN (bit 0)");
 	permission_map(w, FIELD(w, control.iopm_base_pa, "IOPM_BASE_PA"), IOPM_SIZE);
 	permission_map(w, FIELD(w, control.msrpm_base_pa, "MSRPM_BASE_PA"), MSRPM_SIZE);
-	rule(w, w->control->guest_asid, FIELD(w, control.guest_asid, "guest ASID"), "must not be 0");
+	rule(w, w->control->guest_asid, FIELD(w, control.guest_asid, "guest ASID"),
+	     "must not be 0");
 }
 
 static void nested_paging(struct walk *w)

@@ -50,7 +50,7 @@ static void dump_save(const struct ost_vmcb_save *s)
 	       s->sysenter_esp, s->sysenter_eip);
 }
 
-/* EVENTINJ as the failed entry had it: behind an exit it is cleared, but what it was made from is not. */
+/* EVENTINJ as the failed entry had it: it is cleared behind an exit, what it was made from is not. */
 static u32 event_of_entry(struct ost_svm_vcpu *svm)
 {
 	const struct ost_events *e = &svm->vcpu.event;

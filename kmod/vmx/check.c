@@ -83,7 +83,8 @@ static void allowed(struct ost_vmx_walk *w, u32 field, u64 cap)
 {
 	u32 missing = (u32)cap & ~(u32)ost_vmx_get(w, field);
 
-	ost_vmx_zero(w, field, (u32)~(cap >> 32), "must not set bits that this CPU does not support");
+	ost_vmx_zero(w, field, (u32)~(cap >> 32),
+		     "must not set bits that this CPU does not support");
 	if (missing)
 		ost_vmx_broken(w, field, missing, "must set the bits that this CPU demands");
 }
@@ -391,7 +392,8 @@ static void injection(struct ost_vmx_walk *w)
 	if (type == INTR_TYPE_NMI_INTR)
 		ost_vmx_rule(w, vector == 2, field, "of type NMI must have vector 2");
 	if (type == INTR_TYPE_HARD_EXCEPTION)
-		ost_vmx_rule(w, vector <= 31, field, "of type hardware exception must have a vector up to 31");
+		ost_vmx_rule(w, vector <= 31, field,
+			     "of type hardware exception must have a vector up to 31");
 	injected_error_code(w, type, vector);
 	ost_vmx_zero(w, field, INTR_INFO_RESVD_BITS_MASK, "must have bits 30:12 clear");
 
@@ -399,7 +401,8 @@ static void injection(struct ost_vmx_walk *w)
 	    type != INTR_TYPE_PRIV_SW_EXCEPTION)
 		return;
 	len = ost_vmx_get(w, VM_ENTRY_INSTRUCTION_LEN);
-	ost_vmx_rule(w, len <= 15, VM_ENTRY_INSTRUCTION_LEN, "must not be above 15 for a software event");
+	ost_vmx_rule(w, len <= 15, VM_ENTRY_INSTRUCTION_LEN,
+		     "must not be above 15 for a software event");
 	ost_vmx_rule(w, len || (w->cpu->misc & MISC_ZERO_LENGTH), VM_ENTRY_INSTRUCTION_LEN,
 		     "must not be 0 for a software event on this CPU");
 }
@@ -433,7 +436,8 @@ static void host_msrs(struct ost_vmx_walk *w)
 		ost_vmx_zero(w, HOST_IA32_EFER, w->cpu->efer_reserved,
 			     "must have its reserved bits clear");
 		ost_vmx_rule(w, (ost_vmx_get(w, HOST_IA32_EFER) & (EFER_LMA | EFER_LME)) == mode,
-			     HOST_IA32_EFER, "must have LMA and LME as \"host address-space size\" says");
+			     HOST_IA32_EFER,
+			     "must have LMA and LME as \"host address-space size\" says");
 	}
 	if (w->exit & OST_VMX_EXIT_LOAD_CET) {
 		ost_vmx_s_cet(w, OST_VMCS_HOST_S_CET);
@@ -442,7 +446,8 @@ static void host_msrs(struct ost_vmx_walk *w)
 		ost_vmx_is_canonical(w, OST_VMCS_HOST_SSP_TABLE);
 	}
 	if (w->exit & OST_VMX_EXIT_LOAD_PKRS)
-		ost_vmx_zero(w, OST_VMCS_HOST_PKRS, GENMASK_ULL(63, 32), "must have bits 63:32 clear");
+		ost_vmx_zero(w, OST_VMCS_HOST_PKRS, GENMASK_ULL(63, 32),
+			     "must have bits 63:32 clear");
 }
 
 static void host_segments(struct ost_vmx_walk *w)
@@ -482,8 +487,8 @@ static void host_address_space(struct ost_vmx_walk *w)
 #define NON_REGISTER SDM("Checks on Guest Non-Register State")
 
 /*
- * A CPU may check in any order within a stage. Ours puts causes before what follows from them: which
- * controls are in force, then what they ask for; the guest's mode, then its segments.
+ * A CPU may check in any order within a stage. Ours puts causes before what follows from them:
+ * which controls are in force, then what they ask for; the guest's mode, then its segments.
  */
 static const struct {
 	enum ost_vmx_stage stage;
@@ -506,12 +511,14 @@ static const struct {
 	{ OST_VMX_STAGE_HOST, SDM("Checks Related to Address-Space Size"), host_address_space },
 	{ OST_VMX_STAGE_HOST, HOST_REGS, host_control_regs },
 	{ OST_VMX_STAGE_HOST, HOST_REGS, host_msrs },
-	{ OST_VMX_STAGE_HOST, SDM("Checks on Host Segment and Descriptor-Table Registers"), host_segments },
+	{ OST_VMX_STAGE_HOST, SDM("Checks on Host Segment and Descriptor-Table Registers"),
+	  host_segments },
 	{ OST_VMX_STAGE_GUEST, GUEST_REGS, ost_vmx_guest_control_regs },
 	{ OST_VMX_STAGE_GUEST, GUEST_REGS, ost_vmx_guest_msrs },
 	{ OST_VMX_STAGE_GUEST, SDM("Checks on Guest RIP, RFLAGS, and SSP"), ost_vmx_guest_rip },
 	{ OST_VMX_STAGE_GUEST, SDM("Checks on Guest Segment Registers"), ost_vmx_guest_segments },
-	{ OST_VMX_STAGE_GUEST, SDM("Checks on Guest Descriptor-Table Registers"), ost_vmx_guest_tables },
+	{ OST_VMX_STAGE_GUEST, SDM("Checks on Guest Descriptor-Table Registers"),
+	  ost_vmx_guest_tables },
 	{ OST_VMX_STAGE_GUEST, NON_REGISTER, ost_vmx_guest_activity },
 	{ OST_VMX_STAGE_GUEST, NON_REGISTER, ost_vmx_guest_interruptibility },
 	{ OST_VMX_STAGE_GUEST, NON_REGISTER, ost_vmx_guest_pending_debug },

@@ -58,8 +58,8 @@ enum ost_vmx_field {
 /* What the CPU offers, and what of its state at the entry counts besides the VMCS. */
 struct ost_vmx_cpu {
 	/*
-	 * The capability MSRs, as read; of PIN to ENTRY the TRUE ones where IA32_VMX_BASIC[55] says that
-	 * they exist. 0 for what the CPU has not.
+	 * The capability MSRs, as read; of PIN, PROC, EXIT and ENTRY the TRUE ones where
+	 * IA32_VMX_BASIC[55] says that they exist. 0 for what the CPU has not.
 	 */
 	u64 basic, pin, proc, proc2, proc3, exit, exit2, entry;
 	u64 misc, ept_vpid, vmfunc;
@@ -72,16 +72,17 @@ struct ost_vmx_cpu {
 };
 
 struct ost_vmx_check {
-	/* VMREAD of the current VMCS. Only fields that exist by the controls in force are asked for. */
+	/* VMREAD of the current VMCS. Only fields that this CPU has are asked for. */
 	u64 (*read)(void *ctx, u32 field);
 	void *ctx;
 	const struct ost_vmx_cpu *cpu;
-	u64 vmcs_pa;				/* of the current VMCS */
-	const u32 *link_id;			/* first word of the VMCS that the link pointer names; NULL: not known */
-	const u8 *vtpr;				/* byte 80H of the virtual-APIC page; NULL: not known */
+	u64 vmcs_pa;		/* of the current VMCS */
+	/* What of memory counts; NULL where it is not known. */
+	const u32 *link_id;	/* first word of the VMCS that the link pointer names */
+	const u8 *vtpr;		/* byte 80H of the virtual-APIC page */
 };
 
-/* In which of the checks that VM entry does one after the other (SDM, "VM Entries", introduction). */
+/* VM entry checks these one after the other (SDM vol. 3C, "VM Entries", introduction). */
 enum ost_vmx_stage {
 	OST_VMX_STAGE_CONTROLS,	/* VM-instruction error 7 */
 	OST_VMX_STAGE_HOST,	/* VM-instruction error 8 */
@@ -90,9 +91,9 @@ enum ost_vmx_stage {
 };
 
 /*
- * True, and *out says which, when a rule is broken; false when none is known to be. Not looked at, since
- * the VMCS does not tell: PDPTEs in memory (entries without EPT), FRED's fields, SMM's executive VMCS,
- * SEAM. With interrupts off and the VMCS current, if read() wants that.
+ * True, and *out says which, when a rule is broken; false when none is known to be. Not looked at:
+ * PDPTEs in memory (entries without EPT), and what belongs to FRED, to SEAM and to hypervisors in
+ * SMM. Any context that read() can be called in.
  */
 bool ost_vmx_check(const struct ost_vmx_check *in, struct ost_broken_rule *out);
 
@@ -101,8 +102,8 @@ bool ost_vmx_check_stage(const struct ost_vmx_check *in, enum ost_vmx_stage stag
 			 struct ost_broken_rule *out);
 
 /*
- * Exit reason 34: why the CPU can't load this entry of the VM-entry MSR-load area, of which the exit
- * qualification gives the number, from 1. Any context.
+ * Exit reason 34: why the CPU can't load this entry of the VM-entry MSR-load area. The exit
+ * qualification gives its number, from 1. Any context.
  */
 const char *ost_vmx_check_msr(const struct vmx_msr_entry *entry);
 

@@ -62,7 +62,8 @@ static void guest_efer(struct ost_vmx_walk *w)
 {
 	u64 efer = ost_vmx_get(w, GUEST_IA32_EFER);
 
-	ost_vmx_zero(w, GUEST_IA32_EFER, w->cpu->efer_reserved, "must have its reserved bits clear");
+	ost_vmx_zero(w, GUEST_IA32_EFER, w->cpu->efer_reserved,
+		     "must have its reserved bits clear");
 	ost_vmx_rule(w, !!(efer & EFER_LMA) == ia32e(w), GUEST_IA32_EFER,
 		     "must have LMA as \"IA-32e mode guest\" says");
 	if (w->cr0 & X86_CR0_PG)
@@ -103,9 +104,11 @@ void ost_vmx_guest_msrs(struct ost_vmx_walk *w)
 		ost_vmx_zero(w, OST_VMCS_GUEST_LBR_CTL, ~(GENMASK_ULL(22, 16) | GENMASK_ULL(3, 0)),
 			     "must have bits 63:23 and 15:4 clear");
 	if (w->entry & OST_VMX_ENTRY_LOAD_PKRS)
-		ost_vmx_zero(w, OST_VMCS_GUEST_PKRS, GENMASK_ULL(63, 32), "must have bits 63:32 clear");
+		ost_vmx_zero(w, OST_VMCS_GUEST_PKRS, GENMASK_ULL(63, 32),
+			     "must have bits 63:32 clear");
 	if (w->entry & OST_VMX_ENTRY_LOAD_UINV)
-		ost_vmx_zero(w, OST_VMCS_GUEST_UINV, GENMASK_ULL(63, 8), "must have bits 15:8 clear");
+		ost_vmx_zero(w, OST_VMCS_GUEST_UINV, GENMASK_ULL(63, 8),
+			     "must have bits 15:8 clear");
 }
 
 /* --- RIP, RFLAGS, SSP --- */
@@ -125,10 +128,12 @@ static void guest_rflags(struct ost_vmx_walk *w)
 	if (v8086(w)) {
 		ost_vmx_rule(w, !ia32e(w), GUEST_RFLAGS,
 			     "must not set VM with \"IA-32e mode guest\"");
-		ost_vmx_rule(w, w->cr0 & X86_CR0_PE, GUEST_RFLAGS, "must not set VM without CR0.PE");
+		ost_vmx_rule(w, w->cr0 & X86_CR0_PE, GUEST_RFLAGS,
+			     "must not set VM without CR0.PE");
 	}
-	ost_vmx_rule(w, !injects(w, INTR_TYPE_EXT_INTR) || (w->rflags & X86_EFLAGS_IF), GUEST_RFLAGS,
-		     "must set IF when an external interrupt is injected");
+	if (injects(w, INTR_TYPE_EXT_INTR))
+		ost_vmx_rule(w, w->rflags & X86_EFLAGS_IF, GUEST_RFLAGS,
+			     "must set IF when an external interrupt is injected");
 }
 
 void ost_vmx_guest_rip(struct ost_vmx_walk *w)
@@ -138,11 +143,12 @@ void ost_vmx_guest_rip(struct ost_vmx_walk *w)
 
 	guest_rflags(w);
 	if (mode64(w))
-		/* Not quite canonical: the highest implemented bit may differ from those above it. */
+		/* Not quite canonical: the highest implemented bit may differ from the rest. */
 		ost_vmx_rule(w, (u64)((s64)rip >> linear_bits) + 1 <= 1, GUEST_RIP,
 			     "must have the bits above the linear-address width all equal");
 	else
-		ost_vmx_zero(w, GUEST_RIP, GENMASK_ULL(63, 32), "must have bits 63:32 clear outside 64-bit mode");
+		ost_vmx_zero(w, GUEST_RIP, GENMASK_ULL(63, 32),
+			     "must have bits 63:32 clear outside 64-bit mode");
 	if (!(w->entry & OST_VMX_ENTRY_LOAD_CET))
 		return;
 	ost_vmx_zero(w, OST_VMCS_GUEST_SSP, 3, "must have bits 1:0 clear");
@@ -401,8 +407,9 @@ void ost_vmx_guest_interruptibility(struct ost_vmx_walk *w)
 	if (injects(w, INTR_TYPE_NMI_INTR)) {
 		ost_vmx_rule(w, !mov_ss, field,
 			     "must not have blocking by MOV SS when an NMI is injected");
-		ost_vmx_rule(w, !(w->pin & PIN_BASED_VIRTUAL_NMIS) || !(state & GUEST_INTR_STATE_NMI),
-			     field, "must not have blocking by NMI when an NMI is injected with \"virtual NMIs\"");
+		if (w->pin & PIN_BASED_VIRTUAL_NMIS)
+			ost_vmx_rule(w, !(state & GUEST_INTR_STATE_NMI), field,
+				     "must not have blocking by NMI when an NMI is injected with \"virtual NMIs\"");
 		/* Only some CPUs insist on it (exit qualification 3). */
 		ost_vmx_rule(w, !sti, field,
 			     "must not have blocking by STI when an NMI is injected, on some CPUs");
@@ -493,6 +500,7 @@ void ost_vmx_guest_pdptes(struct ost_vmx_walk *w)
 		return;
 	for (field = GUEST_PDPTR0; field <= GUEST_PDPTR3; field += 2) {
 		if (ost_vmx_get(w, field) & 1)
-			ost_vmx_zero(w, field, reserved, "that is present must have its reserved bits clear");
+			ost_vmx_zero(w, field, reserved,
+				     "that is present must have its reserved bits clear");
 	}
 }

@@ -34,7 +34,9 @@ const char *ost_vmx_instruction_error(u32 error)
 		[28] = "invalid operand to INVEPT or INVVPID",
 	};
 
-	return error < ARRAY_SIZE(text) && text[error] ? text[error] : "unknown VM-instruction error";
+	if (error < ARRAY_SIZE(text) && text[error])
+		return text[error];
+	return "unknown VM-instruction error";
 }
 
 static const char *invalid_guest_state(u64 qualification)

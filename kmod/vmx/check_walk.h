@@ -22,7 +22,7 @@ struct ost_vmx_walk {
 	u32 intr_info;
 };
 
-/* Once a rule is broken nothing is read any more: what the control says that broke it may not exist. */
+/* Once a rule is broken nothing is read any more: fields that a wrong control wants may not exist. */
 static inline u64 ost_vmx_get(const struct ost_vmx_walk *w, u32 field)
 {
 	return w->broken ? 0 : w->in->read(w->in->ctx, field);

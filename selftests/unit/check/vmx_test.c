@@ -76,6 +76,11 @@ static void no_ad(struct ost_vmx_cpu *cpu)
 	cpu->ept_vpid &= ~VMX_EPT_AD_BIT;
 }
 
+static void other_ept(struct ost_vmx_cpu *cpu)
+{
+	cpu->ept_vpid |= VMX_EPTP_UC_BIT | VMX_EPT_PAGE_WALK_5_BIT;
+}
+
 static void tracing(struct ost_vmx_cpu *cpu)
 {
 	cpu->tracing = true;
@@ -485,7 +490,7 @@ static const struct row guest_segments[] = {
 	{ PLAIN, { { SET, GUEST_SS_AR_BYTES, 0xc091 } }, GUEST_SS_AR_BYTES, "must have type 3 or 7" },
 	{ PLAIN, { { OFF, GUEST_SS_AR_BYTES, BIT(4) } }, GUEST_SS_AR_BYTES, "must have S set" },
 	{ PLAIN, { { OFF, GUEST_SS_AR_BYTES, BIT(7) } }, GUEST_SS_AR_BYTES, "must have P set" },
-	{ PLAIN, { { ON, GUEST_SS_BASE, BIT_ULL(63) } }, GUEST_SS_BASE, HIGH_CLEAR },
+	{ PLAIN, { { ON, GUEST_SS_BASE, BIT_ULL(32) } }, GUEST_SS_BASE, HIGH_CLEAR },
 
 	{ FLAT32, { { SET, GUEST_DS_AR_BYTES, 0xc092 } }, GUEST_DS_AR_BYTES,
 	  "must be accessed: type bit 0 set" },
@@ -497,6 +502,8 @@ static const struct row guest_segments[] = {
 	{ FLAT32, { { OFF, GUEST_DS_LIMIT, 0x800 } }, GUEST_DS_AR_BYTES, G_CLEAR },
 	{ FLAT32, { { OFF, GUEST_ES_AR_BYTES, BIT(15) } }, GUEST_ES_AR_BYTES, G_SET },
 	{ FLAT32, { { ON, GUEST_DS_SELECTOR, 3 } }, GUEST_DS_AR_BYTES,
+	  "must have a DPL not below the selector's RPL without \"unrestricted guest\"" },
+	{ FLAT32, { { ON, GUEST_DS_SELECTOR, 3 }, { SET, GUEST_DS_AR_BYTES, 0xc09b } }, GUEST_DS_AR_BYTES,
 	  "must have a DPL not below the selector's RPL without \"unrestricted guest\"" },
 	{ FLAT32, { { ON, GUEST_DS_BASE, BIT_ULL(32) } }, GUEST_DS_BASE, HIGH_CLEAR },
 	{ FLAT32, { { ON, GUEST_ES_BASE, BIT_ULL(32) } }, GUEST_ES_BASE, HIGH_CLEAR },
@@ -539,7 +546,11 @@ static const struct row guest_other[] = {
 	  ACTIVITY, "must be active under blocking by STI or by MOV SS" },
 	{ PLAIN, { { SET, ACTIVITY, GUEST_ACTIVITY_HLT }, { SET, INFO, EXCEPTION | 6 } }, ACTIVITY,
 	  "must not be one that blocks the injected event" },
+	{ PLAIN, { { SET, ACTIVITY, GUEST_ACTIVITY_HLT }, { SET, INFO, EXCEPTION | 0 } }, ACTIVITY,
+	  "must not be one that blocks the injected event" },
 	{ PLAIN, { { SET, ACTIVITY, GUEST_ACTIVITY_SHUTDOWN }, { SET, INFO, EXTERNAL } }, ACTIVITY,
+	  "must not be one that blocks the injected event" },
+	{ PLAIN, { { SET, ACTIVITY, GUEST_ACTIVITY_SHUTDOWN }, { SET, INFO, VALID | 18 } }, ACTIVITY,
 	  "must not be one that blocks the injected event" },
 	{ PLAIN, { { SET, ACTIVITY, GUEST_ACTIVITY_WAIT_SIPI }, { SET, INFO, NMI } }, ACTIVITY,
 	  "must not be one that blocks the injected event" },
@@ -699,7 +710,12 @@ static const struct row allowed[] = {
 	{ PLAIN, { { SET, GUEST_PDPTR0, ~0ull } } },
 	{ PLAIN, { { SET, VMCS_LINK_POINTER, 0x21000 } } },
 	{ REAL, { { SET, GUEST_PDPTR0, ~0ull } } },
+	{ PAE, { { SET, GUEST_PDPTR0, ~0ull }, { OFF, GUEST_CR4, X86_CR4_PAE } } },
+	{ PLAIN, { { OFF, PROC, CPU_BASED_TPR_SHADOW }, { SET, VIRTUAL_APIC_PAGE_ADDR, 1 },
+		   { SET, TPR_THRESHOLD, ~0u } } },
 	/* Only so with the feature. */
+	{ PLAIN, { { OFF, EPT_POINTER, 7 } }, .cpu = other_ept },
+	{ PLAIN, { { OFF, EPT_POINTER, 0x38 }, { ON, EPT_POINTER, 0x20 } }, .cpu = other_ept },
 	{ PLAIN, { { SET, INFO, EXCEPTION | 13 } }, .cpu = any_error_code },
 	{ PLAIN, { { SET, INFO, EXCEPTION | 21 } }, .cpu = no_cet },
 	{ PLAIN, { { SET, INFO, EXCEPTION | ERROR_CODE | 21 } } },
@@ -711,6 +727,8 @@ static const struct row allowed[] = {
 	{ PLAIN, { { SET, TPR_THRESHOLD, 15 } } },
 	{ PLAIN, { { SET, CR3_TARGET_COUNT, 4 } } },
 	{ PLAIN, { { SET, VM_ENTRY_MSR_LOAD_ADDR, BIT_ULL(46) - 32 } } },
+	{ PLAIN, { { SET, INFO, EXCEPTION | 31 } } },
+	{ PLAIN, { { SET, INFO, EXCEPTION | 18 }, { SET, ACTIVITY, GUEST_ACTIVITY_SHUTDOWN } } },
 	{ PLAIN, { { SET, INFO, EXTERNAL } } },
 	{ PLAIN, { { SET, INFO, NMI }, { SET, ACTIVITY, GUEST_ACTIVITY_SHUTDOWN } } },
 	{ PLAIN, { { SET, INFO, EXTERNAL }, { SET, ACTIVITY, GUEST_ACTIVITY_HLT } } },
