@@ -63,7 +63,7 @@ static u32 event_of_entry(struct ost_svm_vcpu *svm)
 /* One line, for which there is room where there is none for more dumps. */
 static void explain(struct ost_svm_vcpu *svm)
 {
-	static DEFINE_RATELIMIT_STATE(limit, 5 * HZ, 10);
+	static DEFINE_RATELIMIT_STATE(limit, 60 * HZ, 10);
 	const struct ost_cpuid *cpuid = &svm->vcpu.cpuid;
 	const struct ost_svm_check check = {
 		.vmcb = svm->vmcb,
