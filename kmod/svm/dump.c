@@ -2,7 +2,10 @@
 /* A VMCB on the kernel log, for entries that failed and exits that made no sense. */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
+#include <linux/mem_encrypt.h>
 #include <linux/ratelimit.h>
+#include <asm/processor.h>
+#include "check.h"
 #include "svm.h"
 
 static void dump_control(const struct ost_vmcb_control *c)
@@ -47,11 +50,49 @@ static void dump_save(const struct ost_vmcb_save *s)
 	       s->sysenter_esp, s->sysenter_eip);
 }
 
+/* EVENTINJ as the failed entry had it: it is cleared behind an exit, what it was made from is not. */
+static u32 event_of_entry(struct ost_svm_vcpu *svm)
+{
+	const struct ost_events *e = &svm->vcpu.event;
+
+	if (!svm->event_given || !e->exception.injected)
+		return svm->vmcb->control.eventinj;
+	return e->exception.vector | OST_SVM_EVENT_EXCEPTION | OST_SVM_EVENT_VALID;
+}
+
+/* One line, for which there is room where there is none for more dumps. */
+static void explain(struct ost_svm_vcpu *svm)
+{
+	static DEFINE_RATELIMIT_STATE(limit, 60 * HZ, 10);
+	const struct ost_cpuid *cpuid = &svm->vcpu.cpuid;
+	const struct ost_svm_check check = {
+		.vmcb = svm->vmcb,
+		.eventinj = event_of_entry(svm),
+		.pa_reserved = ~(GENMASK_ULL(boot_cpu_data.x86_phys_bits - 1, 0) | sme_me_mask),
+		/* What this guest may set the CPU has, and what the host has set. */
+		.cr4_reserved = cpuid->cr4_reserved & ~(u64)__read_cr4(),
+		.efer_reserved = ~(ost_efer_supported | EFER_LMA | EFER_SVME),
+		.long_mode = true,
+	};
+	struct ost_broken_rule broken;
+	char text[OST_BROKEN_RULE_LEN];
+
+	if (!__ratelimit(&limit))
+		return;
+	if (ost_svm_check(&check, &broken))
+		ost_broken_rule_format(text, sizeof(text), &broken);
+	else
+		strscpy(text, "no rule is known to be broken", sizeof(text));
+	pr_err("vcpu %u: entry refused: %s\n", svm->vcpu.id, text);
+}
+
 void ost_svm_dump(struct ost_vcpu *vcpu)
 {
 	static DEFINE_RATELIMIT_STATE(limit, 60 * HZ, 3);
 	const struct ost_vmcb *vmcb = to_svm(vcpu)->vmcb;
 
+	if (vcpu->exit_index == OST_SVM_EXIT_INDEX_INVALID)
+		explain(to_svm(vcpu));
 	if (!__ratelimit(&limit))
 		return;
 	pr_err("vcpu %u on CPU %d\n", vcpu->id, vcpu->cpu);
