@@ -187,7 +187,19 @@ static const struct {
 	{ OST_F_FXSR_OPT, EFER_FFXSR },
 };
 
+static u64 cr4_reserved(const unsigned long *features)
+{
+	u64 reserved = ~(u64)CR4_ALWAYS;
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(cr4_bits); i++)
+		if (test_bit(cr4_bits[i].feature, features))
+			reserved &= ~cr4_bits[i].bit;
+	return reserved;
+}
+
 u64 ost_efer_supported __ro_after_init;
+u64 ost_cr4_reserved __ro_after_init;
 DECLARE_BITMAP(ost_supported_features, OST_NR_FEATURES) __ro_after_init;
 
 #define MAX_SUPPORTED 64
@@ -464,6 +476,7 @@ int __init ost_cpuid_setup(void)
 	leaf7 = find(supported, nr_supported, 7, 0);
 	add_extended(intel, leaf7 && (leaf7->ecx & F7C(LA57)));
 	find_features(supported, nr_supported, ost_supported_features);
+	ost_cr4_reserved = cr4_reserved(ost_supported_features);
 	for (i = 0; i < ARRAY_SIZE(efer_bits); i++) {
 		if (test_bit(efer_bits[i].feature, ost_supported_features))
 			ost_efer_supported |= efer_bits[i].bit;
@@ -519,11 +532,7 @@ static void derive(struct ost_cpuid *c)
 			__clear_bit(i, c->features);
 	}
 
-	c->cr4_reserved = ~(u64)CR4_ALWAYS;
-	for (i = 0; i < ARRAY_SIZE(cr4_bits); i++) {
-		if (test_bit(cr4_bits[i].feature, c->features))
-			c->cr4_reserved &= ~cr4_bits[i].bit;
-	}
+	c->cr4_reserved = cr4_reserved(c->features);
 	c->efer_reserved = ~0ull;
 	for (i = 0; i < ARRAY_SIZE(efer_bits); i++) {
 		if (test_bit(efer_bits[i].feature, c->features))

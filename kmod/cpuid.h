@@ -40,6 +40,7 @@ struct ost_cpuid {
 
 /* EFER bits that the CPU has for guests: all that the VMM may set. Read-only after load. */
 extern u64 ost_efer_supported;
+extern u64 ost_cr4_reserved;		/* bits that no guest may have */
 /* Features that guests can have here. Read-only after load. */
 extern DECLARE_BITMAP(ost_supported_features, OST_NR_FEATURES);
 #define ost_supported(f) test_bit(OST_F_##f, ost_supported_features)

@@ -149,11 +149,12 @@ static bool may_stop_waiting(struct ost_vcpu *vcpu)
 /* Polls for a while before sleeping: a wake-up that comes soon is cheaper caught than slept for. */
 static bool poll_halted(struct ost_vcpu *vcpu)
 {
+	u32 poll_ns = min(vcpu->halt_poll_ns, READ_ONCE(halt_poll_max_ns));
 	ktime_t stop;
 
-	if (!vcpu->halt_poll_ns)
+	if (!poll_ns)
 		return false;
-	stop = ktime_add_ns(ktime_get(), vcpu->halt_poll_ns);
+	stop = ktime_add_ns(ktime_get(), poll_ns);
 	do {
 		if (may_stop_waiting(vcpu)) {
 			vcpu->stats.halt_polls_hit++;
@@ -172,8 +173,6 @@ static void adapt_polling(struct ost_vcpu *vcpu, u64 slept_ns)
 {
 	u32 max_ns = READ_ONCE(halt_poll_max_ns);
 
-	/* It may have been lowered. */
-	vcpu->halt_poll_ns = min(vcpu->halt_poll_ns, max_ns);
 	if (slept_ns > max_ns)
 		vcpu->halt_poll_ns = 0;
 	else if (vcpu->halt_poll_ns < max_ns)

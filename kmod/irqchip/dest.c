@@ -134,6 +134,7 @@ void ost_dest_map_find(const struct ost_dest_map *map, u32 dest, bool logical, b
 	find_x2apic(map, dest, set);
 	if (dest > 0xff)
 		return;
+	dest = array_index_nospec(dest, 0x100);
 	for (bit = 0; bit < 8; bit++)
 		if (dest & BIT(bit))
 			set_join(set, &map->flat[bit]);

@@ -3,6 +3,7 @@
  * LAPIC registers as the guest sees them, through the page in xAPIC mode and as MSRs in x2APIC
  * mode, and as the VMM saves and restores them. Pure.
  */
+#include <linux/nospec.h>
 #include <linux/string.h>
 #include "lapic.h"
 
@@ -66,7 +67,7 @@ static const struct reg regs[KVM_APIC_REG_SIZE / 0x10] = {
 
 static u32 writable(const struct ost_lapic *apic, u32 offset)
 {
-	u32 bits = regs[offset >> 4].writable;
+	u32 bits = regs[array_index_nospec(offset >> 4, ARRAY_SIZE(regs))].writable;
 
 	if (offset == APIC_LVTT && apic->tsc_deadline_allowed)
 		bits |= APIC_LVT_TIMER_TSCDEADLINE;
@@ -188,7 +189,9 @@ static void write_reg(struct ost_lapic *apic, u32 offset, u32 val)
 
 static const struct reg *page_reg(u32 offset)
 {
-	return offset < KVM_APIC_REG_SIZE ? &regs[offset >> 4] : NULL;
+	if (offset >= KVM_APIC_REG_SIZE)
+		return NULL;
+	return &regs[array_index_nospec(offset >> 4, ARRAY_SIZE(regs))];
 }
 
 void ost_lapic_page_read(struct ost_lapic *apic, u32 offset, u32 len, void *val)
@@ -234,7 +237,9 @@ static const struct reg *msr_reg(u32 msr)
 {
 	u32 index = msr - APIC_BASE_MSR;
 
-	return index < ARRAY_SIZE(regs) ? &regs[index] : NULL;
+	if (index >= ARRAY_SIZE(regs))
+		return NULL;
+	return &regs[array_index_nospec(index, ARRAY_SIZE(regs))];
 }
 
 int ost_lapic_msr_read(struct ost_lapic *apic, u32 msr, u64 *data)

@@ -63,14 +63,13 @@ static u32 event_of_entry(struct ost_svm_vcpu *svm)
 /* One line, for which there is room where there is none for more dumps. */
 static void explain(struct ost_svm_vcpu *svm)
 {
-	static DEFINE_RATELIMIT_STATE(limit, 60 * HZ, 10);
-	const struct ost_cpuid *cpuid = &svm->vcpu.cpuid;
+	static DEFINE_RATELIMIT_STATE(limit, 60 * HZ, 60);
 	const struct ost_svm_check check = {
 		.vmcb = svm->vmcb,
 		.eventinj = event_of_entry(svm),
 		.pa_reserved = ~(GENMASK_ULL(boot_cpu_data.x86_phys_bits - 1, 0) | sme_me_mask),
 		/* What this guest may set the CPU has, and what the host has set. */
-		.cr4_reserved = cpuid->cr4_reserved & ~(u64)__read_cr4(),
+		.cr4_reserved = ost_cr4_reserved & ~(u64)__read_cr4(),
 		.efer_reserved = ~(ost_efer_supported | EFER_LMA | EFER_SVME),
 		.long_mode = true,
 	};

@@ -170,6 +170,16 @@ void ost_svm_cancel_injection(struct ost_vcpu *vcpu)
 	unmove_rip(svm);
 }
 
+void ost_svm_redo_events(struct ost_svm_vcpu *svm)
+{
+	if (svm->nmi_step) {
+		svm->nmi_step = false;
+		svm->vmcb->save.rflags = svm->step_rflags;
+	}
+	unmove_rip(svm);
+	ost_request(&svm->vcpu, OST_REQ_EVENT);
+}
+
 static void requeue(struct ost_svm_vcpu *svm, u32 info, u32 error_code)
 {
 	struct ost_vcpu *vcpu = &svm->vcpu;

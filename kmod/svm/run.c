@@ -228,6 +228,7 @@ enum ost_exit_fast ost_svm_run(struct ost_vcpu *vcpu)
 
 	if (unlikely(vcpu->exit_index == OST_SVM_EXIT_INDEX_INVALID)) {
 		ost_svm_redo_flush(svm, tlb_control);
+		ost_svm_redo_events(svm);
 		return OST_EXIT_SLOW;
 	}
 	ost_svm_complete_events(svm);

@@ -186,6 +186,8 @@ int ost_svm_inject_exception(struct ost_vcpu *vcpu);
 void ost_svm_inject_irq(struct ost_vcpu *vcpu);
 void ost_svm_inject_nmi(struct ost_vcpu *vcpu);
 void ost_svm_cancel_injection(struct ost_vcpu *vcpu);
+/* After an entry that was refused: nothing was delivered, no step made; the next entry tries again. [irqoff] */
+void ost_svm_redo_events(struct ost_svm_vcpu *svm);
 /* After an exit: what was delivered, what was not, and whether an IRET ended NMI blocking. */
 void ost_svm_complete_events(struct ost_svm_vcpu *svm);
 

@@ -134,6 +134,8 @@ TEST_F(fail_entry, exception_that_is_none)
 	events.exception.nr = 31;
 	ASSERT_EQ(0, ioctl(self->vcpu->fd, KVM_SET_VCPU_EVENTS, &events));
 	refused(self, "EVENTINJ ");
+	/* It was not delivered, so it is due again. */
+	refused(self, "EVENTINJ ");
 	events.exception.injected = 0;
 	ASSERT_EQ(0, ioctl(self->vcpu->fd, KVM_SET_VCPU_EVENTS, &events));
 	ASSERT_EQ(0, restore(self->vcpu, &self->good));
