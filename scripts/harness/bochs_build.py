@@ -41,6 +41,20 @@ _EDITS = [
     # deliver the virtual one (SDM vol. 3C, 29.2.2: only where RFLAGS.IF is 1).
     ("cpu/event.cc", r"if \(is_pending\(BX_EVENT_PENDING_VMX_VIRTUAL_INTR\)\)",
      r"if (is_unmasked_event_pending(BX_EVENT_PENDING_VMX_VIRTUAL_INTR))"),
+    # When the delivery of a virtual interrupt ends in a VM exit, an EPT violation at the guest's stack
+    # for one, the exit tells of that interrupt (SDM vol. 3C, 27.2.4), not of an older event.
+    ("cpu/vapic.cc", r"(void BX_CPU_C::VMX_Deliver_Virtual_Interrupt\(void\)\n(?:.*\n)*?"
+     r"  BX_CPU_THIS_PTR EXT = 1;.*\n)",
+     r"\1  vm->idt_vector_info = vector | (BX_EXTERNAL_INTERRUPT << 8);\n"
+     r"  vm->idt_vector_error_code = 0;\n"),
+    # The kernel wants a microcode that has no known errata before it uses the TSC deadline timer.
+    ("cpu/msr.cc", r"(?<=\n)(    case BX_MSR_TSC_ADJUST:\n)(?=\s*val64 =)",
+     r"    case 0x8b:\n      val64 = BX_CONST64(0x7fffffff) << 32;\n      break;\n\1"),
+    # What is no mistake of the host's is no error, and the log stays one that can be read.
+    ("cpu/vapic.cc", r'BX_INFO\(\("(Pending|Clear) Virtual', r'BX_DEBUG(("\1 Virtual'),
+    ("cpu/vapic.cc", r'BX_INFO\(\("Virtual Apic', r'BX_DEBUG(("Virtual Apic'),
+    ("cpu/msr.cc", r'BX_ERROR\(\("RDMSR: Unknown', r'BX_DEBUG(("RDMSR: Unknown'),
+    ("cpu/paging.cc", r'BX_ERROR\(\("VMEXIT: EPT', r'BX_DEBUG(("VMEXIT: EPT'),
     # A RAM image is read as if memory were one piece; it comes in blocks, in the order of first use.
     ("memory/misc_mem.cc", r"read\(fd, \(bx_ptr_t\) BX_MEM_THIS get_vector\(offset\), size\)",
      r"read(fd, (bx_ptr_t) BX_MEM_THIS get_vector(offset), "
