@@ -55,6 +55,19 @@ _EDITS = [
     ("cpu/vapic.cc", r'BX_INFO\(\("Virtual Apic', r'BX_DEBUG(("Virtual Apic'),
     ("cpu/msr.cc", r'BX_ERROR\(\("RDMSR: Unknown', r'BX_DEBUG(("RDMSR: Unknown'),
     ("cpu/paging.cc", r'BX_ERROR\(\("VMEXIT: EPT', r'BX_DEBUG(("VMEXIT: EPT'),
+    # A halted CPU counts as if it had executed a quantum, so that time runs faster the fewer CPUs have
+    # work. It counts nothing; when all are halted, time goes on to the next thing that happens.
+    ("main.cc", r"if \(n == 0\) n = quantum; // the CPU was halted\n",
+     r"if (n != 0) active++;\n"),
+    ("main.cc", r"BX_TICKN\(executed / BX_SMP_PROCESSORS\);\s*executed %= BX_SMP_PROCESSORS;",
+     r"if (active == 0) {\n"
+     r"               BX_TICKN(bx_pc_system.getNumCpuTicksLeftNextEvent());\n"
+     r"             } else {\n"
+     r"               BX_TICKN(executed / active);\n"
+     r"               executed %= active;\n"
+     r"             }\n"
+     r"             active = 0;"),
+    ("main.cc", r"static int quantum = .*;\n(\s*Bit32u executed = 0)", r"\1, active = 0"),
     # A RAM image is read as if memory were one piece; it comes in blocks, in the order of first use.
     ("memory/misc_mem.cc", r"read\(fd, \(bx_ptr_t\) BX_MEM_THIS get_vector\(offset\), size\)",
      r"read(fd, (bx_ptr_t) BX_MEM_THIS get_vector(offset), "
