@@ -53,7 +53,7 @@ _EDITS = [
     # What is no mistake of the host's is no error, and the log stays one that can be read.
     ("cpu/vapic.cc", r'BX_INFO\(\("(Pending|Clear) Virtual', r'BX_DEBUG(("\1 Virtual'),
     ("cpu/vapic.cc", r'BX_INFO\(\("Virtual Apic', r'BX_DEBUG(("Virtual Apic'),
-    ("cpu/msr.cc", r'BX_ERROR\(\("RDMSR: Unknown', r'BX_DEBUG(("RDMSR: Unknown'),
+    ("cpu/msr.cc", r'BX_ERROR\(\("(RDMSR|WRMSR): Unknown', r'BX_DEBUG(("\1: Unknown'),
     ("cpu/paging.cc", r'BX_ERROR\(\("VMEXIT: EPT', r'BX_DEBUG(("VMEXIT: EPT'),
     # A halted CPU counts as if it had executed a quantum, so that time runs faster the fewer CPUs have
     # work. It counts nothing; when all are halted, time goes on to the next thing that happens.
@@ -112,6 +112,9 @@ def _run(words, tree, log):
 
 
 def _make(path):
+    if subprocess.run([cache.REPO / "scripts" / "deps", "bochs"], stdin=subprocess.DEVNULL,
+                      check=False).returncode:
+        raise cache.Failure(f"Bochs {_VERSION} cannot be built: scripts/deps bochs failed")
     work = path.with_name(path.name + "-tree")
     if work.exists():
         cache.remove(work)
