@@ -78,7 +78,9 @@ TEST_F(beside, the_stock_module_does_not_harm_ours)
 		ASSERT_EQ(KVM_EXIT_IO, vcpu_run(&vm.vcpu[0]));
 		fd = ioctl(self->stock, KVM_CREATE_VM, 0);
 		EXPECT_EQ(-1, fd);
-		EXPECT_EQ(EBUSY, errno);
+		EXPECT_TRUE(errno == EBUSY || errno == EIO) {	/* 6.1; later kernels */
+			TH_LOG("%s", strerror(errno));
+		}
 		ASSERT_EQ(KVM_EXIT_IO, vcpu_run(&vm.vcpu[0]));
 	}
 	vm_close(&vm);
