@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Interrupts, NMIs and exceptions into the guest (25.8.3, 27.6), and what blocks them (25.4.2). */
-#include <asm/debugreg.h>
 #include "vmx.h"
 
 #define SHADOW (GUEST_INTR_STATE_STI | GUEST_INTR_STATE_MOV_SS)

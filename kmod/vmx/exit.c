@@ -429,8 +429,8 @@ static int (*const handlers[OST_VMX_NR_EXIT_INDEXES])(struct ost_vmx_vcpu *vmx) 
 	[EXIT_REASON_INVD] = skip,		/* what it would lose is the host's too */
 	[EXIT_REASON_RDPMC] = exit_rdpmc,
 	[REASON_RSM] = exit_ud,
-	[EXIT_REASON_VMCALL ... EXIT_REASON_VMON] = exit_ud,
 	[EXIT_REASON_VMCALL] = exit_vmcall,
+	[EXIT_REASON_VMCLEAR ... EXIT_REASON_VMON] = exit_ud,
 	[EXIT_REASON_CR_ACCESS] = exit_cr,
 	[EXIT_REASON_DR_ACCESS] = exit_dr,
 	[EXIT_REASON_IO_INSTRUCTION] = exit_io,

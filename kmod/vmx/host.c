@@ -19,18 +19,15 @@
 
 static struct {
 	u64 cr0, efer, pat;
-	u32 sysenter_cs;
-	u64 sysenter_eip;
+	u64 sysenter_cs, sysenter_eip;
 } host __read_mostly;
 
 void ost_vmx_host_setup(void)
 {
-	u32 high;
-
 	host.cr0 = read_cr0() & ~(u64)X86_CR0_TS;
 	rdmsrq(MSR_EFER, host.efer);
 	rdmsrq(MSR_IA32_CR_PAT, host.pat);
-	rdmsr(MSR_IA32_SYSENTER_CS, host.sysenter_cs, high);
+	rdmsrq(MSR_IA32_SYSENTER_CS, host.sysenter_cs);
 	rdmsrq(MSR_IA32_SYSENTER_EIP, host.sysenter_eip);
 }
 

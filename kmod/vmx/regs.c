@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Registers that live in the VMCS: RIP and its like, control registers, segments, tables. */
+#include <linux/percpu.h>
+#include <linux/sched.h>
+#include <asm/debugreg.h>
 #include <asm/msr-index.h>
 #include "../mmu/mmu.h"
 #include "vmx.h"

@@ -216,7 +216,7 @@ static void sync_from_vmcs(struct ost_vmx_vcpu *vmx, u8 cr8, bool entered)
 }
 
 /* Where fields can't be read outside of a section but by one of their own, those that are asked for most. */
-static void prefetch(struct ost_vmx_vcpu *vmx)
+static void fetch_common(struct ost_vmx_vcpu *vmx)
 {
 	static const u8 regs[] = { OST_REG_RIP, OST_REG_RSP, OST_REG_RFLAGS, OST_REG_CR0, OST_REG_CR3,
 				   OST_REG_CR4 };
@@ -272,7 +272,7 @@ enum ost_exit_fast ost_vmx_run(struct ost_vcpu *vcpu)
 	if (likely(entered && !(vmx->reason & VMX_EXIT_REASONS_FAILED_VMENTRY)))
 		ost_vmx_complete_events(vmx);
 	if (!ost_vmx_kept())
-		prefetch(vmx);
+		fetch_common(vmx);
 	ost_vmx_section_end(vmx);
 
 	if (vcpu->exit_index == EXIT_REASON_EXCEPTION_NMI &&
