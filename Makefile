@@ -5,20 +5,24 @@
 KERNEL   ?= 6.1
 INSTANCE ?= ostler
 # A shell may have set HOST in the environment to this machine's name: only what is meant counts.
-host     := $(if $(findstring command,$(origin HOST)),$(HOST),$(filter native amd,$(HOST)))
+host     := $(if $(findstring command,$(origin HOST)),$(HOST),$(filter native amd intel,$(HOST)))
 PREFIX   ?= /usr/local
 DESTDIR  ?=
 RUN      ?=
 ARGS     ?=
 T        ?=
 KVM      ?=
+VENDOR   ?=
+EMULATOR ?=
 
 build   := $(abspath build)
+run-options = --kernel '$(KERNEL)' $(if $(VENDOR),--vendor '$(VENDOR)') \
+	$(if $(EMULATOR),--emulator '$(EMULATOR)') $(if $(KVM),--kvm)
 modules := /lib/modules/$(shell uname -r)
 .DEFAULT_GOAL := help
 
 ## Use
-run: deps-build deps-host	## A Linux guest's console. RUN='cmd' runs that in the guest. HOST=native|amd, CPUS=, MEMORY=
+run: deps-build deps-host	## A Linux guest's console. RUN='cmd' runs that in the guest. HOST=native|amd|intel, CPUS=, MEMORY=
 	@HOST='$(host)' KERNEL='$(KERNEL)' scripts/run $(if $(RUN),-- "$$RUN")
 
 install: deps-build		## Install vmm, its manual page, and the module for the running kernel. PREFIX=, DESTDIR=
@@ -42,12 +46,12 @@ clean:				## Remove build/
 clean-cache:			## Remove what was downloaded or slow to make
 	rm -rf "$${XDG_CACHE_HOME:-$$HOME/.cache}/ostler"
 
-## Test. T=name runs one test; KVM=1 runs abi and guest tests on stock kvm-amd, as a reference
+## Test. T=name runs one test; VENDOR=amd|intel on one kind of host; KVM=1 on its stock KVM, as a reference
 test: deps-build deps-host deps-test	## All tests
-	@selftests/run --kernel '$(KERNEL)' $(if $(KVM),--kvm) build unit abi guest linux
+	@selftests/run $(run-options) build unit abi guest linux
 
 test-build test-unit test-abi test-guest test-linux: test-%: deps-build deps-host deps-test
-	@selftests/run --kernel '$(KERNEL)' $(if $(KVM),--kvm) $(if $(T),--only '$(T)') $*
+	@selftests/run $(run-options) $(if $(T),--only '$(T)') $*
 
 test-build:			## The module builds for every supported kernel, without a warning
 test-unit:			## The pure parts, in userspace under sanitizers

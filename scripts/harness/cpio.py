@@ -63,3 +63,18 @@ class Archive:
         self._member("TRAILER!!!", 0)
         self._out.write(b"\0" * (-self._out.tell() % 512))
         return self._out.getvalue()
+
+
+def read(data):
+    """The members of an archive, up to its end: the name, the mode and the bytes of each."""
+    offset = 0
+    while True:
+        fields = [int(data[offset + start:offset + start + 8], 16) for start in range(6, 110, 8)]
+        mode, size, name_size = fields[1], fields[6], fields[11]
+        start = offset + 110
+        name = data[start:start + name_size - 1].decode()
+        if name == "TRAILER!!!":
+            return
+        start += name_size + (-(start + name_size) % 4)
+        yield name, mode, data[start:start + size]
+        offset = start + size + (-size % 4)

@@ -28,9 +28,9 @@ def _mirror(codename, default):
     return default
 
 
-def _sources(suite):
+def _sources(suite, kind="deb"):
     """The lines of a sources.list for a suite; a stable suite comes with its security updates."""
-    signed = f"deb [signed-by={KEYRING}]"
+    signed = f"{kind} [signed-by={KEYRING}]"
     lines = [f"{signed} {_mirror('bookworm', MIRROR)} {suite} main"]
     if "-" not in suite:
         security = _mirror("bookworm-security", MIRROR_SECURITY)
@@ -47,11 +47,11 @@ def _run(command, cwd=None, stdin=subprocess.DEVNULL):
     return done.stdout
 
 
-def _make_lists(suite):
+def _make_lists(suite, kind="deb"):
     def make(path):
         (path / "lists" / "partial").mkdir(parents=True)
         (path / "cache" / "archives" / "partial").mkdir(parents=True)
-        (path / "sources.list").write_text(_sources(suite), encoding="ascii")
+        (path / "sources.list").write_text(_sources(suite, kind), encoding="ascii")
         _run(["apt-get", *_settings(path), "update", "--error-on=any"])
     return make
 
@@ -114,6 +114,19 @@ def _download(suite, packages, folder):
         _run(["apt-get", *_settings(lists), "download", *packages], cwd=debs)
         for deb in sorted(pathlib.Path(debs).glob("*.deb")):
             _run(["dpkg-deb", "-x", deb, folder])
+
+
+def source(suite, package, folder):
+    """Download a source package and unpack it in `folder`, as upstream released it, without Debian's
+    patches; returns the folder of the sources."""
+    lists = cache.entry(f"apt/{suite}-source", _make_lists(suite, "deb-src"),
+                        f"reading the lists of sources of {suite}")
+    folder.mkdir()
+    _run(["apt-get", *_settings(lists), "source", "--download-only", "--tar-only", package],
+         cwd=folder)
+    _run(["tar", "-x", "--no-same-owner", "-f", *(path.name for path in folder.iterdir())],
+         cwd=folder)
+    return next(path for path in folder.iterdir() if path.is_dir())
 
 
 def unpack_closure(suite, packages, folder):

@@ -1,52 +1,87 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The QEMU that emulates an AMD host.
+"""What a host run wants of the program that emulates the host: qemu.py and bochs.py fill it in."""
 
-QEMU 10 of bookworm-backports is unpacked into the cache: 7.2 of bookworm works too, but can abort in
-an assertion (tcg_handle_interrupt) while its guest is itself running a guest. The libraries are those
-that bookworm's qemu-system-x86 depends on. OSTLER_QEMU names another binary.
-"""
-
-import os
-import pathlib
-import shutil
+import ctypes
+import signal
+import socket
 import subprocess
 
-from . import cache, debian
-
-_SUITE = "bookworm-backports"
-_PACKAGES = ["qemu-system-x86", "qemu-system-common", "qemu-system-data", "seabios"]
+_PR_SET_PDEATHSIG = 1
+PORTS = 4                       # console, command, its errors, control
 
 
-def _make(path):
-    debian.unpack(_SUITE, _PACKAGES[:3], path)
-    debian.unpack("bookworm", _PACKAGES[3:], path)
+def _die_with_parent():
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def _works(command):
-    try:
-        return subprocess.run([*command, "--version"], capture_output=True, check=False,
-                              timeout=30).returncode == 0
-    except OSError:
-        return False
+class Emulator:
+    """One emulated host.
 
+    vendors: the CPU vendors it can emulate
+    shares: folders are shared with the host while it runs; otherwise they are copied into it, and
+      what changed in --share is copied back when the command has ended
+    modules: what the host's kernel needs from the start
+    ports: our ends of the host's serial ports, once started
+    more: file objects to read besides, each with a function that takes the bytes
+    """
+    name = ""
+    vendors = ()
+    shares = False
+    modules = ()
 
-def command():
-    """The words that start QEMU: the binary and where its firmware is."""
-    own = os.environ.get("OSTLER_QEMU")
-    if own:
-        if not _works([own]):
-            raise cache.Failure(f"OSTLER_QEMU={own} does not run")
-        return [own]
-    try:
-        tree = cache.entry("qemu/10.0", _make, "downloading QEMU 10 from bookworm-backports")
-        words = [str(tree / "usr/bin/qemu-system-x86_64"),
-                 "-L", str(tree / "usr/share/qemu"), "-L", str(tree / "usr/share/seabios")]
-        if _works(words):
-            return words
-        cache.say("QEMU 10 does not start here (a library is missing?), trying the machine's own")
-    except cache.Failure as failure:
-        cache.say(f"no QEMU 10: {failure}; trying the machine's own")
-    system = shutil.which("qemu-system-x86_64")
-    if not system:
-        raise cache.Failure("there is no QEMU: run scripts/deps host")
-    return [str(pathlib.Path(system))]
+    def __init__(self, options):
+        self.options = options
+        self.ports = []
+        self.more = []
+
+    def spare_cpus(self):
+        """How many CPUs the host has beside those for commands and guests."""
+        return 0
+
+    def check(self):
+        """Refuse, with cache.Failure, options that this emulator cannot follow."""
+
+    def kernel_args(self):
+        """Words for the kernel's command line."""
+        return []
+
+    def start(self, image, initrd, cmdline):
+        """Start the host with a kernel, the pieces of its initramfs, and a command line.
+
+        Returns the process; its output is noise unless something fails.
+        """
+        raise NotImplementedError
+
+    def interrupt_console(self, key):
+        """Send a break and a SysRq key to the console."""
+        raise NotImplementedError
+
+    def ask(self):
+        """Have the emulator say where the CPUs are: yields while the answer may come in."""
+        raise NotImplementedError
+
+    def registers(self):
+        """The lines of that answer which a person wants."""
+        return []
+
+    def remarks(self, noise):
+        """The lines of the emulator's output that are worth showing."""
+        return noise.decode(errors="replace").splitlines()
+
+    def _sockets(self, number):
+        """Make the ports; returns the other ends, for the emulator."""
+        pairs = [socket.socketpair() for _ in range(number)]
+        self.ports = [pair[0] for pair in pairs]
+        for port in self.ports:
+            port.setblocking(False)
+        return [pair[1] for pair in pairs]
+
+    def _spawn(self, words, others, files=()):
+        """Start the emulator; it inherits `others`, sockets, and `files`, descriptors."""
+        process = subprocess.Popen(
+            words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            pass_fds=[*(other.fileno() for other in others), *files], start_new_session=True,
+            preexec_fn=_die_with_parent)
+        for other in others:
+            other.close()
+        return process

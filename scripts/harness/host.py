@@ -1,47 +1,50 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""One run of an emulated AMD host: see selftests/hosts/hostrun, which this is the inside of.
+"""One run of an emulated host: see selftests/hosts/hostrun, which this is the inside of.
 
 Four serial ports join the host and this process, each a socket here: the kernel's console, the
 command's input and output, its error output, and a control port on which the host's first process
 (selftests/hosts/init) reports. They need no driver module, and lose nothing when the kernel dies.
+What emulates the host is in qemu.py and bochs.py.
 """
 
 import collections
 import contextlib
-import ctypes
+import functools
+import gzip
 import os
 import pathlib
 import selectors
 import shlex
-import signal
-import socket
+import stat
 import subprocess
 import sys
 import tempfile
 import time
 
-from . import cache, cpio, emulator, initramfs, kernels, splat, terminal
+from . import bochs, cache, cpio, initramfs, kernels, qemu, splat, terminal
 
 TIMED_OUT = 124
 FAILED = 125
 TROUBLE = 126
 
 _INIT = cache.REPO / "selftests" / "hosts" / "init"
-_MODULES_9P = ["virtio_pci", "9pnet_virtio", "9p"]
-_BREAK = b"\x01b"               # to QEMU's multiplexer: a break, which makes the next byte a SysRq
 _END_S = 20                     # how long the host may take to power off
-_PR_SET_PDEATHSIG = 1
+_EMULATORS = {"qemu": qemu.Qemu, "bochs": bochs.Bochs}
+_USUAL = {"amd": "qemu", "intel": "bochs"}
 
 
-def _settings(options, tty, merged):
+def _settings(options, emulator, tty, merged):
     """The shell variables that tell the host's init what to do."""
+    shares = emulator.shares
     variables = {
-        "HOST_USERLAND": "1" if options.userland else "",
-        "HOST_BUILD": "1" if options.file_sharing else "",
-        "HOST_SHARE": "1" if options.share and not options.pack else "",
+        "HOST_USERLAND": ("shared" if shares else "copied") if options.userland else "",
+        "HOST_BUILD": "1" if shares and not options.pack else "",
+        "HOST_SHARE": "1" if shares and options.share and not options.pack else "",
+        "HOST_SAVE": "1" if not shares and options.share and not options.pack else "",
         "HOST_INSTANCE": "" if options.no_module else options.instance,
         "HOST_MODULE_ARGS": options.module_args,
         "HOST_GDB": "1" if options.gdb else "",
+        "HOST_SPARE_CPU": "1" if emulator.spare_cpus() else "",
         "HOST_TTY": "1" if tty else "",
         "HOST_SIZE": terminal.size(0) if tty else "",
         "HOST_MERGED": "1" if merged else "",
@@ -67,16 +70,33 @@ def _command(options):
     return "\n".join(lines) + "\n"
 
 
-def _pack(archive, folder):
-    """Copy a folder into the archive, as /share."""
+def _pack(archive, folder, prefix):
+    """Copy a folder into the archive, as the folder `prefix`."""
+    archive.folder(prefix)
     for path in sorted(folder.rglob("*")):
-        name = "share/" + str(path.relative_to(folder))
+        name = f"{prefix}/{path.relative_to(folder)}"
         if path.is_symlink():
             archive.link(name, os.readlink(path))
         elif path.is_file():
-            archive.file(name, path.read_bytes(), path.stat().st_mode & 0o777)
+            archive.file(name, path.read_bytes(), path.stat().st_mode & 0o7777)
         elif path.is_dir():
-            archive.folder(name)
+            archive.folder(name, path.stat().st_mode & 0o7777)
+
+
+def _copy_in(options, archive):
+    """What an emulator that cannot share folders finds in the host's memory instead.
+
+    Of the repository's build/ that is vmm: all the rest a test is given by --share.
+    """
+    root = ""
+    if options.userland:
+        root = "userland/"
+        _pack(archive, options.userland, "userland")
+    vmm = cache.BUILD / "vmm" / "vmm"
+    if vmm.exists():
+        archive.file(f"{root}ostler/vmm/vmm", vmm.read_bytes(), 0o755)
+    if options.share:
+        _pack(archive, options.share, f"{root}share")
 
 
 def _module(options):
@@ -92,13 +112,13 @@ def _module(options):
         return pathlib.Path(stripped.name).read_bytes()
 
 
-def _run_archive(options, image, tty, merged):
+def _run_archive(options, emulator, image, tty, merged):
     """The part of the initramfs that belongs to this run."""
     archive = cpio.Archive()
-    archive.file("host/settings", _settings(options, tty, merged))
+    archive.file("host/settings", _settings(options, emulator, tty, merged))
     archive.file("host/command", _command(options), 0o755)
-    names = ["kvm_amd"] if options.with_kvm else []
-    names += ["overlay"] if options.userland else []
+    names = [f"kvm_{options.vendor}"] if options.with_kvm else []
+    names += ["overlay"] if options.userland and emulator.shares else []
     names += [name for name in options.modules.split(",") if name]
     order = image.load_order(names)
     for name, data in order.items():
@@ -108,8 +128,10 @@ def _run_archive(options, image, tty, merged):
         archive.file(f"host/{options.instance}.ko", _module(options))
     if options.stdin:
         archive.file("host/stdin", sys.stdin.buffer.read())
-    if options.pack:
-        _pack(archive, options.share)
+    if not emulator.shares:
+        _copy_in(options, archive)
+    elif options.pack:
+        _pack(archive, options.share, "share")
     return archive.bytes()
 
 
@@ -120,8 +142,6 @@ def _check(options):
             continue
         if not folder.is_dir():
             raise cache.Failure(f"--{name} {folder}: no such folder")
-        if "," in str(folder.resolve()):
-            raise cache.Failure(f"--{name} {folder}: a comma in the name is not supported")
     if options.pack and not options.share:
         raise cache.Failure("--pack needs --share")
     if options.pack and options.userland:
@@ -132,67 +152,21 @@ def _check(options):
         raise cache.Failure("--cpus wants a positive number")
 
 
-def _file_sharing(options):
-    shared = []
-    if options.file_sharing:
-        cache.BUILD.mkdir(exist_ok=True)
-        shared.append(("build", cache.BUILD, True))
-    if options.share and not options.pack:
-        shared.append(("share", options.share, False))
-    if options.userland:
-        shared.append(("userland", options.userland, True))
-    words = []
-    for tag, folder, readonly in shared:
-        words += ["-fsdev", f"local,id={tag},path={folder.resolve()},security_model=none,"
-                  f"multidevs=remap,readonly={'on' if readonly else 'off'}",
-                  "-device", f"virtio-9p-pci,fsdev={tag},mount_tag={tag}"]
-    return words
+def _emulator(options):
+    name = options.emulator or _USUAL[options.vendor]
+    emulator = _EMULATORS[name](options)
+    if options.vendor not in emulator.vendors:
+        raise cache.Failure(f"{emulator.name} emulates no {options.vendor} host that has "
+                            "virtualization; leave out --emulator")
+    emulator.check()
+    return emulator
 
 
-def _spare_cpus(options):
-    """CPUs beside those that were asked for. QEMU's CPU 0 must run no guest where there are others:
-    FXRSTOR and XRSTOR on any CPU clear IGNNE in CPU 0's hflags2 (cpu_clear_ignne()), in which
-    SVM's GIF and nested paging are kept as well, and no lock orders that with CPU 0's own writes.
-    When they meet, a #VMEXIT leaves nested paging on for the host, or CLGI or STGI does nothing."""
-    return 1 if options.cpus > 1 else 0
-
-
-def _kernel_args(options):
+def _kernel_args(options, emulator):
     words = ["console=ttyS0", "panic=-1", "oops=panic", "tsc=reliable", "loglevel=5",
              "sysrq_always_enabled", "sysctl.kernel.hung_task_timeout_secs=60",
-             "cryptomgr.notests", "audit=0"]
-    if options.icount or options.gdb:
-        words.append("nokaslr")
-    if _spare_cpus(options):
-        words.append("isolcpus=0")
+             "cryptomgr.notests", "audit=0", *emulator.kernel_args()]
     return " ".join([*words, options.kernel_args])
-
-
-def _machine(options, image, initrd, ports):
-    """QEMU's command line. `ports`: file descriptors of the serial ports and the monitor."""
-    words = [*emulator.command(), "-nodefaults", "-no-user-config", "-no-reboot", "-M", "q35",
-             "-display", "none", "-cpu", options.cpu, "-smp", str(options.cpus + _spare_cpus(options)),
-             "-m", options.memory, "-kernel", str(image.vmlinux), "-initrd", f"/proc/self/fd/{initrd}",
-             "-append", _kernel_args(options)]
-    if options.icount:
-        words += ["-accel", "tcg,thread=single", "-icount", "shift=0,sleep=off",
-                  "-rtc", "base=2026-01-01,clock=vm", "-seed", "1"]
-    else:
-        words += ["-accel", "tcg,thread=multi"]
-    # The third and fourth port of a PC share the interrupts of the first two; these do not.
-    for index, irq in enumerate((4, 3, 10, 11)):
-        mux = ",mux=on" if index == 0 else ""
-        words += ["-chardev", f"socket,id=port{index},fd={ports[index]}{mux}",
-                  "-device", f"isa-serial,chardev=port{index},index={index},irq={irq}"]
-    words += ["-chardev", f"socket,id=monitor,fd={ports[4]}",
-              "-mon", "chardev=monitor,mode=readline"]
-    if options.gdb:
-        words += ["-gdb", "tcp:127.0.0.1:1234"]
-    return words + _file_sharing(options)
-
-
-def _die_with_parent():
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 class _Console:
@@ -237,56 +211,39 @@ class _Console:
 class _Run:
     """The host while it runs: moves bytes between its ports and our files, and keeps the time."""
 
-    def __init__(self, options, tty, merged):
+    def __init__(self, options, emulator):
         self.options = options
-        self.tty = tty
-        self.merged = merged
+        self.emulator = emulator
         self.console = _Console(options)
         self.ready = False
         self.sections = []              # of our module: name and address
         self.status = None              # the command's exit status, once reported
         self.failure = None             # why there will be none
         self.left = None                # what was wrong after the command
-        self.noise = b""                # what QEMU itself says
-        self.monitor = b""              # what QEMU's monitor says
+        self.noise = b""                # what the emulator itself says
+        self.saved = None               # an archive of what the command changed in /share
+        self._saved_size = None
         self._control_rest = b""
         self._input = b""               # from our standard input, not yet taken by the host
         self._selector = selectors.DefaultSelector()
         self._started = time.monotonic()
         self._spoke = self._started     # when the command last said something
 
-    def _spawn(self, image, archive):
-        pairs = [socket.socketpair() for _ in range(5)]
-        initrd = os.memfd_create("initrd")
-        with os.fdopen(initrd, "wb", closefd=False) as file:
-            base = initramfs.base(image, _MODULES_9P, _INIT)
-            file.write(base.read_bytes())
-            file.write(archive)
-        theirs = [pair[1].fileno() for pair in pairs]
-        process = subprocess.Popen(
-            _machine(self.options, image, initrd, theirs), stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, pass_fds=[initrd, *theirs],
-            start_new_session=True, preexec_fn=_die_with_parent)
-        os.close(initrd)
-        for _, other in pairs:
-            other.close()
-        self._ports = [pair[0] for pair in pairs]
-        for port in self._ports:
-            port.setblocking(False)
-        return process
-
-    def _register(self, process):
-        select = self._selector.register
-        console, output, errors, control, monitor = self._ports
-        select(console, selectors.EVENT_READ, lambda: self._read(console, self.console.feed))
-        select(output, selectors.EVENT_READ, lambda: self._read(output, self._to(1)))
-        select(errors, selectors.EVENT_READ, lambda: self._read(errors, self._to(2)))
-        select(control, selectors.EVENT_READ, lambda: self._read(control, self._control))
-        select(monitor, selectors.EVENT_READ, lambda: self._read(monitor, self._monitor))
+    def _start(self, image, archive):
+        base = initramfs.base(image, self.emulator.modules, _INIT).read_bytes()
+        process = self.emulator.start(image, [base, archive],
+                                      _kernel_args(self.options, self.emulator))
+        consumers = [self.console.feed, self._to(1), self._to(2), self._control]
+        for port, consume in [*zip(self.emulator.ports, consumers), *self.emulator.more]:
+            self._selector.register(port, selectors.EVENT_READ,
+                                    functools.partial(self._read, port, consume))
+        self._started = self._spoke = time.monotonic()
         os.set_blocking(process.stdout.fileno(), False)
-        select(process.stdout, selectors.EVENT_READ, lambda: self._read_noise(process.stdout))
-        if self.tty:
+        self._selector.register(process.stdout, selectors.EVENT_READ,
+                                lambda: self._read_noise(process.stdout))
+        if self.options.tty:
             self._open_input()
+        return process
 
     def _open_input(self):
         try:
@@ -331,33 +288,45 @@ class _Run:
     def _flush_input(self):
         if not self.ready:
             return
-        port = self._ports[1]
+        port = self.emulator.ports[1]
         with contextlib.suppress(BlockingIOError, BrokenPipeError):
             while self._input:
                 self._input = self._input[port.send(self._input):]
 
-    def _monitor(self, data):
-        self.monitor += data
-
     def _control(self, data):
-        *lines, self._control_rest = (self._control_rest + data).split(b"\n")
-        for line in lines:
-            word, _, rest = line.decode(errors="replace").partition(" ")
-            if word == "section":
-                self.sections.append(rest.split())
-            elif word == "ready":
-                self.ready = True
-                if self.sections:
-                    self._write_gdb()
-                self._flush_input()
-                if not self.options.quiet:
-                    cache.say(f"the host is up after {self.seconds():.1f} s")
-            elif word == "fail":
-                self.failure = rest
-            elif word == "left":
-                self.left = rest
-            elif word == "status":
-                self.status = int(rest)
+        self._control_rest += data
+        while True:
+            if self._saved_size is not None:
+                if len(self._control_rest) < self._saved_size:
+                    return
+                self.saved = self._control_rest[:self._saved_size]
+                self._control_rest = self._control_rest[self._saved_size:]
+                self._saved_size = None
+            line, newline, rest = self._control_rest.partition(b"\n")
+            if not newline:
+                return
+            self._control_rest = rest
+            self._report(*line.decode(errors="replace").partition(" ")[::2])
+
+    def _report(self, word, rest):
+        """A line of what init reports."""
+        if word == "section":
+            self.sections.append(rest.split())
+        elif word == "ready":
+            self.ready = True
+            if self.sections:
+                self._write_gdb()
+            self._flush_input()
+            if not self.options.quiet:
+                cache.say(f"the host is up after {self.seconds():.1f} s")
+        elif word == "fail":
+            self.failure = rest
+        elif word == "left":
+            self.left = rest
+        elif word == "share":
+            self._saved_size = int(rest)
+        elif word == "status":
+            self.status = int(rest)
 
     def _write_gdb(self):
         """Write gdb's commands for attaching, with the module's symbols where the host has it."""
@@ -386,19 +355,22 @@ class _Run:
         return time.monotonic() - self._started
 
     def _open(self):
-        """True while a port of the host is open, which is until QEMU ends."""
+        """True while a port of the host is open, which is until the emulator ends."""
         return any(key.fileobj != 0 for key in self._selector.get_map().values())
 
     def _timed_out(self):
-        """Have the kernel say what its CPUs and blocked tasks do, and QEMU where its CPUs are."""
-        requests = [(0, _BREAK + b"l"), (0, _BREAK + b"w")]
-        requests += [(4, b"info registers -a\n")] * 3
-        for port, request in requests:
-            with contextlib.suppress(OSError):
-                self._ports[port].send(request)
+        """Have the kernel say what its CPUs and blocked tasks do, and the emulator where its CPUs
+        are."""
+        def listen():
             end = time.monotonic() + 1
             while self._open() and self._turn(end):
                 pass
+
+        for key in (b"l", b"w"):
+            self.emulator.interrupt_console(key)
+            listen()
+        for _ in self.emulator.ask():
+            listen()
 
     def _pump(self):
         deadline = self._started + self.options.timeout if self.options.timeout else None
@@ -420,16 +392,16 @@ class _Run:
 
     def go(self, image, archive):
         """Run the host to its end; returns False when the time was up."""
-        process = self._spawn(image, archive)
+        process = self._start(image, archive)
         try:
-            self._register(process)
-            with terminal.raw(0) if self.tty and os.isatty(0) else contextlib.nullcontext():
+            tty = self.options.tty and os.isatty(0)
+            with terminal.raw(0) if tty else contextlib.nullcontext():
                 return self._pump()
         finally:
             process.kill()
             process.wait()
             self.console.close()
-            for port in self._ports:
+            for port in self.emulator.ports:
                 port.close()
 
 
@@ -437,19 +409,6 @@ def _tell(*lines):
     for line in lines:
         print(line, file=sys.stderr)
     sys.stderr.flush()
-
-
-def _noise(run):
-    """What QEMU said, less its remarks on CPU features that it does not emulate."""
-    lines = run.noise.decode(errors="replace").splitlines()
-    return [line for line in lines if "TCG doesn't support requested feature" not in line]
-
-
-def _registers(run):
-    """What QEMU's monitor said of the registers that tell where a CPU is, without its line editing."""
-    lines = run.monitor.decode(errors="replace").replace("\r", "").splitlines()
-    wanted = ("CPU#", "RIP=", "RAX=", "RSI=", "CR0=", "CR3", "CS =", "EFER=", "GDT=")
-    return [line for line in lines if line.startswith(wanted)]
 
 
 def _verdict(run, in_time):
@@ -464,15 +423,16 @@ def _verdict(run, in_time):
     if run.status is not None:
         return run.status
     console = [f"  {line}" for line in run.console.tail()]
+    remarks = run.emulator.remarks(run.noise)
     if run.failure:
-        _tell(f"hostrun: {run.failure}", *console, *_noise(run))
+        _tell(f"hostrun: {run.failure}", *console, *remarks)
         return FAILED
     if not in_time:
         _tell(f"hostrun: given up after {run.seconds():.0f} s; the console's last lines:",
-              *console, "its CPUs, seen three times:", *_registers(run), *_noise(run))
+              *console, "its CPUs:", *run.emulator.registers(), *remarks)
         return TIMED_OUT
     when = "before the command did" if run.ready else "while starting"
-    _tell(f"hostrun: the host ended {when}; the console's last lines:", *console, *_noise(run))
+    _tell(f"hostrun: the host ended {when}; the console's last lines:", *console, *remarks)
     return FAILED
 
 
@@ -483,15 +443,31 @@ def _same_file(one, other):
         return False
 
 
+def _save(share, archive):
+    """Write the files of an archive that the host made back into the folder it came from."""
+    top = share.resolve()
+    for name, mode, data in cpio.read(archive):
+        path = top / name
+        if not stat.S_ISREG(mode) or not path.resolve().is_relative_to(top):
+            continue
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+        path.chmod(stat.S_IMODE(mode))
+
+
 def run(options):
     """Boot the host, run the command in it, and return hostrun's exit status."""
     _check(options)
-    options.file_sharing = not options.pack
+    emulator = _emulator(options)
     image = kernels.image(options.kernel)
     merged = _same_file(1, 2)
-    archive = _run_archive(options, image, options.tty, merged)
+    archive = _run_archive(options, emulator, image, options.tty, merged)
     if not options.quiet:
-        cache.say(f"starting an emulated AMD host ({image.release}, {options.cpus} CPUs)")
-    the_run = _Run(options, options.tty, merged)
+        vendor = {"amd": "AMD", "intel": "Intel"}[options.vendor]
+        cache.say(f"starting an emulated {vendor} host ({emulator.name}, {image.release}, "
+                  f"{options.cpus} CPUs)")
+    the_run = _Run(options, emulator)
     in_time = the_run.go(image, archive)
+    if the_run.saved is not None:
+        _save(options.share, gzip.decompress(the_run.saved))
     return _verdict(the_run, in_time)

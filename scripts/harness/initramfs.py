@@ -5,7 +5,7 @@ import hashlib
 import pathlib
 import subprocess
 
-from . import cache, cpio, debian
+from . import cache, cpio, debian, kernels
 
 
 def busybox():
@@ -32,7 +32,7 @@ def base(image, modules, init):
     key = hashlib.sha256()
     for part in (binary, script, image.release.encode(), " ".join(modules).encode(),
                  str(image.modules.stat().st_mtime_ns).encode(),
-                 pathlib.Path(__file__).read_bytes()):
+                 pathlib.Path(__file__).read_bytes(), pathlib.Path(kernels.__file__).read_bytes()):
         key.update(hashlib.sha256(part).digest())
 
     def make(path):

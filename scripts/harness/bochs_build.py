@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Bochs 3.0 out of Debian's source package, with what it gets wrong set right.
+
+Debian's own binary is slow, for it has the debugger in it, and it has the mistakes below. Each edit is
+a place in a file of Bochs, what stands there instead, and why; one that no longer finds its place ends
+the build with a sentence.
+"""
+
+import hashlib
+import os
+import pathlib
+import re
+import subprocess
+
+from . import cache, debian
+
+_SUITE = "trixie"
+_VERSION = "3.0"
+
+_CONFIGURE = [
+    "--with-nogui", "--without-x", "--without-x11", "--disable-docbook", "--enable-x86-64",
+    "--enable-smp", "--enable-vmx=2", "--enable-svm", "--enable-avx", "--enable-evex",
+    "--enable-cet", "--enable-protection-keys", "--enable-all-optimizations", "--enable-pci",
+]
+_FLAGS = "-O2 -fno-strict-aliasing"
+
+_EDITS = [
+    # VM entry looks at RFLAGS.IF to know which events are masked before the CPU counts as being in
+    # the guest. With "external-interrupt exiting" the guest's IF masks none of the host's interrupts
+    # (SDM vol. 3C, 26.5), so that a guest that spins with IF=0 would never be left again.
+    ("cpu/vmx.cc", r"(  BX_CPU_THIS_PTR in_vmx_guest = true;\n)",
+     r"\1  handleInterruptMaskChange();\n"),
+    # The same on VMRUN, where V_INTR_MASKING leaves it to the host's IF (APM vol. 2, 15.21.1).
+    ("cpu/svm.cc", r"(  BX_CPU_THIS_PTR in_svm_guest = true;\n)",
+     r"\1  if (SVM_V_INTR_MASKING && SVM_HOST_IF)\n"
+     r"    unmask_event(BX_EVENT_PENDING_INTR | BX_EVENT_PENDING_LAPIC_INTR);\n"),
+    # A posted-interrupt descriptor is aligned to 64 bytes, not to a page (SDM vol. 3C, 26.2.1.1).
+    ("cpu/vmx.cc", r"! IsValidPageAlignedPhyAddr\(vm->pid_addr\)",
+     r"! IsValidPhyAddr(vm->pid_addr) || (vm->pid_addr & 63)"),
+    # An interrupt of the host's that arrives while a virtual one waits for the guest's IF must not
+    # deliver the virtual one (SDM vol. 3C, 29.2.2: only where RFLAGS.IF is 1).
+    ("cpu/event.cc", r"if \(is_pending\(BX_EVENT_PENDING_VMX_VIRTUAL_INTR\)\)",
+     r"if (is_unmasked_event_pending(BX_EVENT_PENDING_VMX_VIRTUAL_INTR))"),
+    # A RAM image is read as if memory were one piece; it comes in blocks, in the order of first use.
+    ("memory/misc_mem.cc", r"read\(fd, \(bx_ptr_t\) BX_MEM_THIS get_vector\(offset\), size\)",
+     r"read(fd, (bx_ptr_t) BX_MEM_THIS get_vector(offset), "
+     r"BX_MIN(size, BX_MEM_THIS block_size - offset % BX_MEM_THIS block_size))"),
+    ("memory/misc_mem.cc", r"(#define BX_MEM_HANDLERS )",
+     r"#define BX_MIN(a, b) ((a) < (b) ? (a) : (b))\n\1"),
+    # A serial port's "terminal" may be a descriptor that Bochs inherits: dev=fd:N.
+    ("iodev/serial.cc", r"open\(dev, O_RDWR\|O_NONBLOCK,600\)",
+     r'strncmp(dev, "fd:", 3) ? open(dev, O_RDWR|O_NONBLOCK) : atoi(dev + 3)'),
+    # There, 0xff on the first port is a break, which is how SysRq is asked for on a serial console.
+    ("iodev/serial.cc", r"(?<=    if \(data_ready\) \{\n)",
+     r"      if (port == 0 && chbuf == 0xff) {\n"
+     r"        chbuf = 0;\n"
+     r"        BX_SER_THIS s[port].line_status.break_int = 1;\n"
+     r"      }\n"),
+    # A byte is sent in a microsecond, not in a real line's 87: a test's output has not to wait.
+    ("iodev/serial.cc", r"(activate_timer\(BX_SER_THIS s\[port\]\.tx_timer_index,\s*)"
+     r"BX_SER_THIS s\[port\]\.databyte_usec", r"\g<1>1"),
+]
+
+
+def _edit(tree):
+    for name, pattern, replacement in _EDITS:
+        path = tree / name
+        text = path.read_text(encoding="latin-1")
+        text, count = re.subn(pattern, replacement, text)
+        if not count:
+            raise cache.Failure(f"Bochs {_VERSION} cannot be built: an edit of its {name} in "
+                                "scripts/harness/bochs_build.py no longer finds its place")
+        path.write_text(text, encoding="latin-1")
+
+
+def _run(words, tree, log):
+    with open(log, "ab") as file:
+        environment = {**os.environ, "CFLAGS": _FLAGS, "CXXFLAGS": _FLAGS}
+        for name in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS"):
+            environment.pop(name, None)
+        if subprocess.run(words, cwd=tree, env=environment, stdin=subprocess.DEVNULL, stdout=file,
+                          stderr=subprocess.STDOUT, check=False).returncode:
+            lines = pathlib.Path(log).read_text(encoding="utf-8", errors="replace").splitlines()
+            raise cache.Failure("\n".join([f"Bochs {_VERSION} cannot be built:", *lines[-15:]]))
+
+
+def _make(path):
+    work = path.with_name(path.name + "-tree")
+    if work.exists():
+        cache.remove(work)
+    tree = debian.source(_SUITE, "bochs", work)
+    if not tree.name.startswith(f"bochs-{_VERSION}"):
+        raise cache.Failure(f"{_SUITE} has {tree.name}, where Bochs {_VERSION} was expected")
+    _edit(tree)
+    _run(["./configure", *_CONFIGURE], tree, work / "log")
+    _run(["make", f"-j{len(os.sched_getaffinity(0))}", "bochs"], tree, work / "log")
+    debian.unpack("bookworm", ["bochsbios", "vgabios"], work / "firmware")
+    path.mkdir()
+    (tree / "bochs").rename(path / "bochs")
+    (work / "firmware/usr/share/bochs/BIOS-bochs-latest").rename(path / "bios")
+    (work / "firmware/usr/share/vgabios/vgabios.bin").rename(path / "vgabios")
+    cache.remove(work)
+
+
+def folder():
+    """The folder with the program bochs, and its firmware: bios and vgabios."""
+    key = hashlib.sha256(pathlib.Path(__file__).read_bytes()).hexdigest()[:8]
+    return cache.entry(f"bochs/{_VERSION}-{key}", _make,
+                       f"downloading and building Bochs {_VERSION}, which takes some minutes")

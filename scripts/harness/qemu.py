@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Hosts emulated by QEMU's TCG: AMD ones.
+
+QEMU 10 of bookworm-backports is unpacked into the cache: 7.2 of bookworm works too, but can abort in
+an assertion (tcg_handle_interrupt) while its guest is itself running a guest. The libraries are those
+that bookworm's qemu-system-x86 depends on. OSTLER_QEMU names another binary.
+"""
+
+import contextlib
+import os
+import pathlib
+import shutil
+import subprocess
+
+from . import cache, debian, emulator
+
+_SUITE = "bookworm-backports"
+_PACKAGES = ["qemu-system-x86", "qemu-system-common", "qemu-system-data", "seabios"]
+_BREAK = b"\x01b"               # to the multiplexer of the console: a break
+_IRQS = (4, 3, 10, 11)          # a PC's third and fourth port share the first two's; these do not
+
+
+def _make(path):
+    debian.unpack(_SUITE, _PACKAGES[:3], path)
+    debian.unpack("bookworm", _PACKAGES[3:], path)
+
+
+def _works(command):
+    try:
+        return subprocess.run([*command, "--version"], capture_output=True, check=False,
+                              timeout=30).returncode == 0
+    except OSError:
+        return False
+
+
+def _command():
+    """The words that start QEMU: the binary and where its firmware is."""
+    own = os.environ.get("OSTLER_QEMU")
+    if own:
+        if not _works([own]):
+            raise cache.Failure(f"OSTLER_QEMU={own} does not run")
+        return [own]
+    try:
+        tree = cache.entry("qemu/10.0", _make, "downloading QEMU 10 from bookworm-backports")
+        words = [str(tree / "usr/bin/qemu-system-x86_64"),
+                 "-L", str(tree / "usr/share/qemu"), "-L", str(tree / "usr/share/seabios")]
+        if _works(words):
+            return words
+        cache.say("QEMU 10 does not start here (a library is missing?), trying the machine's own")
+    except cache.Failure as failure:
+        cache.say(f"no QEMU 10: {failure}; trying the machine's own")
+    system = shutil.which("qemu-system-x86_64")
+    if not system:
+        raise cache.Failure("there is no QEMU: run scripts/deps host")
+    return [str(pathlib.Path(system))]
+
+
+class Qemu(emulator.Emulator):
+    """A host of QEMU's; it boots the ELF kernel by PVH."""
+    name = "QEMU"
+    vendors = ("amd",)
+    shares = True
+    modules = ("virtio_pci", "9pnet_virtio", "9p")
+
+    def __init__(self, options):
+        super().__init__(options)
+        self._monitor = b""
+
+    def spare_cpus(self):
+        """CPU 0 must run no guest where there are others:
+        FXRSTOR and XRSTOR on any CPU clear IGNNE in CPU 0's hflags2 (cpu_clear_ignne()), in which
+        SVM's GIF and nested paging are kept as well, and no lock orders that with CPU 0's own
+        writes. When they meet, a #VMEXIT leaves nested paging on for the host, or CLGI or STGI
+        does nothing."""
+        return 1 if self.options.cpus > 1 else 0
+
+    def check(self):
+        for name in ("share", "userland"):
+            folder = getattr(self.options, name)
+            if folder is not None and "," in str(folder.resolve()):
+                raise cache.Failure(f"--{name} {folder}: a comma in the name is not supported")
+
+    def kernel_args(self):
+        words = []
+        if self.options.icount or self.options.gdb:
+            words.append("nokaslr")
+        if self.spare_cpus():
+            words.append("isolcpus=0")
+        return words
+
+    def _file_sharing(self):
+        options = self.options
+        shared = []
+        if not options.pack:
+            cache.BUILD.mkdir(exist_ok=True)
+            shared.append(("build", cache.BUILD, True))
+            if options.share:
+                shared.append(("share", options.share, False))
+        if options.userland:
+            shared.append(("userland", options.userland, True))
+        words = []
+        for tag, folder, readonly in shared:
+            words += ["-fsdev", f"local,id={tag},path={folder.resolve()},security_model=none,"
+                      f"multidevs=remap,readonly={'on' if readonly else 'off'}",
+                      "-device", f"virtio-9p-pci,fsdev={tag},mount_tag={tag}"]
+        return words
+
+    def start(self, image, initrd, cmdline):
+        options = self.options
+        others = self._sockets(emulator.PORTS + 1)
+        archive = os.memfd_create("initrd")
+        with os.fdopen(archive, "wb", closefd=False) as file:
+            file.writelines(initrd)
+        words = [*_command(), "-nodefaults", "-no-user-config", "-no-reboot", "-M", "q35",
+                 "-display", "none", "-cpu", options.cpu or "EPYC,+svm,+npt",
+                 "-smp", str(options.cpus + self.spare_cpus()),
+                 "-m", options.memory, "-kernel", str(image.vmlinux),
+                 "-initrd", f"/proc/self/fd/{archive}", "-append", cmdline]
+        if options.icount:
+            words += ["-accel", "tcg,thread=single", "-icount", "shift=0,sleep=off",
+                      "-rtc", "base=2026-01-01,clock=vm", "-seed", "1"]
+        else:
+            words += ["-accel", "tcg,thread=multi"]
+        for index, irq in enumerate(_IRQS):
+            mux = ",mux=on" if index == 0 else ""
+            words += ["-chardev", f"socket,id=port{index},fd={others[index].fileno()}{mux}",
+                      "-device", f"isa-serial,chardev=port{index},index={index},irq={irq}"]
+        words += ["-chardev", f"socket,id=monitor,fd={others[-1].fileno()}",
+                  "-mon", "chardev=monitor,mode=readline"]
+        if options.gdb:
+            words += ["-gdb", "tcp:127.0.0.1:1234"]
+        process = self._spawn(words + self._file_sharing(), others, [archive])
+        os.close(archive)
+        self.more = [(self.ports[-1], self._hear)]
+        return process
+
+    def _hear(self, data):
+        self._monitor += data
+
+    def interrupt_console(self, key):
+        with contextlib.suppress(OSError):
+            self.ports[0].send(_BREAK + key)
+
+    def ask(self):
+        for _ in range(3):
+            with contextlib.suppress(OSError):
+                self.ports[-1].send(b"info registers -a\n")
+            yield
+
+    def registers(self):
+        lines = self._monitor.decode(errors="replace").replace("\r", "").splitlines()
+        wanted = ("CPU#", "RIP=", "RAX=", "RSI=", "CR0=", "CR3", "CS =", "EFER=", "GDT=")
+        return [line for line in lines if line.startswith(wanted)]
+
+    def remarks(self, noise):
+        return [line for line in super().remarks(noise)
+                if "TCG doesn't support requested feature" not in line]
