@@ -59,6 +59,10 @@ static unsigned int vpid_last = VMX_NR_VPIDS - 1;
 module_param_named(vmx_vpid_last, vpid_last, uint, 0444);
 MODULE_PARM_DESC(vmx_vpid_last, "highest VPID for guests (default 65535)");
 
+static bool large_no_exec = true;
+module_param_named(vmx_large_no_exec, large_no_exec, bool, 0444);
+MODULE_PARM_DESC(vmx_large_no_exec, "no execution from large pages on CPUs that a guest could crash by it, iTLB multihit (default on)");
+
 static bool flush_l1d = true;
 module_param_named(vmx_flush_l1d, flush_l1d, bool, 0444);
 MODULE_PARM_DESC(vmx_flush_l1d, "flush the L1 data cache before a guest runs on CPUs with L1TF, unless the host was told not to (default on)");
@@ -241,6 +245,9 @@ static void fill_caps(const struct ost_vmx_config *cfg, u64 ept)
 		ost_vmx_pte_format.accessed = VMX_EPT_ACCESS_BIT;
 		ost_vmx_pte_format.dirty = VMX_EPT_DIRTY_BIT;
 	}
+	ost_vmx_pte_format.large_no_exec = large_no_exec &&
+					   boot_cpu_has_bug(X86_BUG_ITLB_MULTIHIT) &&
+					   !cpu_mitigations_off();
 	ost_hw_caps.nr_tags = cfg->vpid ? ost_vmx_vpid_last - ost_vmx_vpid_first + 1 : 0;
 	ost_hw_caps.root_levels = ost_vmx_pte_format.root_levels;
 	ost_hw_caps.page_1g = ost_vmx_pte_format.page_1g;
