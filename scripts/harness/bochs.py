@@ -49,7 +49,9 @@ def _boot_rom():
                      f"-DINFO={_INFO_PADDR:#x}", f"-DENTRY={_INFO_PADDR + _ENTRY:#x}", str(_ROM)],
                     ["ld", "-m", "elf_i386", "-Ttext", "0", "--oformat", "binary",
                      "-o", str(path), "rom.o"]):
-                subprocess.run(words, cwd=folder, check=True)
+                if subprocess.run(words, cwd=folder, stdin=subprocess.DEVNULL,
+                                  check=False).returncode:
+                    raise cache.Failure(f"{_ROM} cannot be assembled: run scripts/deps build")
         rom = path.read_bytes().ljust(_ROM_SIZE - 1, b"\0")
         if len(rom) >= _ROM_SIZE:
             raise cache.Failure(f"{_ROM} does not fit into {_ROM_SIZE} bytes")

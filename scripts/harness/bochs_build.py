@@ -41,6 +41,33 @@ _EDITS = [
     # deliver the virtual one (SDM vol. 3C, 29.2.2: only where RFLAGS.IF is 1).
     ("cpu/event.cc", r"if \(is_pending\(BX_EVENT_PENDING_VMX_VIRTUAL_INTR\)\)",
      r"if (is_unmasked_event_pending(BX_EVENT_PENDING_VMX_VIRTUAL_INTR))"),
+    # When the delivery of a virtual interrupt ends in a VM exit, an EPT violation at the guest's stack
+    # for one, the exit tells of that interrupt (SDM vol. 3C, 27.2.4), not of an older event.
+    ("cpu/vapic.cc", r"(void BX_CPU_C::VMX_Deliver_Virtual_Interrupt\(void\)\n(?:.*\n)*?"
+     r"  BX_CPU_THIS_PTR EXT = 1;.*\n)",
+     r"\1  vm->idt_vector_info = vector | (BX_EXTERNAL_INTERRUPT << 8);\n"
+     r"  vm->idt_vector_error_code = 0;\n"),
+    # The kernel wants a microcode that has no known errata before it uses the TSC deadline timer.
+    ("cpu/msr.cc", r"(?<=\n)(    case BX_MSR_TSC_ADJUST:\n)(?=\s*val64 =)",
+     r"    case 0x8b:\n      val64 = BX_CONST64(0x7fffffff) << 32;\n      break;\n\1"),
+    # What is no mistake of the host's is no error, and the log stays one that can be read.
+    ("cpu/vapic.cc", r'BX_INFO\(\("(Pending|Clear) Virtual', r'BX_DEBUG(("\1 Virtual'),
+    ("cpu/vapic.cc", r'BX_INFO\(\("Virtual Apic', r'BX_DEBUG(("Virtual Apic'),
+    ("cpu/msr.cc", r'BX_ERROR\(\("(RDMSR|WRMSR): Unknown', r'BX_DEBUG(("\1: Unknown'),
+    ("cpu/paging.cc", r'BX_ERROR\(\("VMEXIT: EPT', r'BX_DEBUG(("VMEXIT: EPT'),
+    # A halted CPU counts as if it had executed a quantum, so that time runs faster the fewer CPUs have
+    # work. It counts nothing; when all are halted, time goes on to the next thing that happens.
+    ("main.cc", r"if \(n == 0\) n = quantum; // the CPU was halted\n",
+     r"if (n != 0) active++;\n"),
+    ("main.cc", r"BX_TICKN\(executed / BX_SMP_PROCESSORS\);\s*executed %= BX_SMP_PROCESSORS;",
+     r"if (active == 0) {\n"
+     r"               BX_TICKN(bx_pc_system.getNumCpuTicksLeftNextEvent());\n"
+     r"             } else {\n"
+     r"               BX_TICKN(executed / active);\n"
+     r"               executed %= active;\n"
+     r"             }\n"
+     r"             active = 0;"),
+    ("main.cc", r"static int quantum = .*;\n(\s*Bit32u executed = 0)", r"\1, active = 0"),
     # A RAM image is read as if memory were one piece; it comes in blocks, in the order of first use.
     ("memory/misc_mem.cc", r"read\(fd, \(bx_ptr_t\) BX_MEM_THIS get_vector\(offset\), size\)",
      r"read(fd, (bx_ptr_t) BX_MEM_THIS get_vector(offset), "
@@ -85,6 +112,9 @@ def _run(words, tree, log):
 
 
 def _make(path):
+    if subprocess.run([cache.REPO / "scripts" / "deps", "bochs"], stdin=subprocess.DEVNULL,
+                      check=False).returncode:
+        raise cache.Failure(f"Bochs {_VERSION} cannot be built: scripts/deps bochs failed")
     work = path.with_name(path.name + "-tree")
     if work.exists():
         cache.remove(work)

@@ -43,6 +43,8 @@ def _settings(options, emulator, tty, merged):
         "HOST_SAVE": "1" if not shares and options.share and not options.pack else "",
         "HOST_INSTANCE": "" if options.no_module else options.instance,
         "HOST_MODULE_ARGS": options.module_args,
+        "HOST_KVM": f"kvm_{options.vendor}",
+        "HOST_KVM_ARGS": options.kvm_args,
         "HOST_GDB": "1" if options.gdb else "",
         "HOST_SPARE_CPU": "1" if emulator.spare_cpus() else "",
         "HOST_TTY": "1" if tty else "",

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* GET and SET of VCPU_EVENTS, and of DEBUGREGS. */
+#include <asm/processor-flags.h>
+
 #include "kselftest_harness.h"
 #include "vm.h"
 
@@ -90,7 +92,12 @@ TEST_F(events, injected_exception_is_delivered)
 
 TEST_F(events, injected_interrupt_is_delivered)
 {
-	/* Injected means past all checks: IF is clear here, and it is taken all the same. */
+	struct kvm_regs regs;
+
+	/* VT-x refuses to enter a guest with IF clear and an interrupt (SDM vol. 3C, 26.3.1.4). */
+	ASSERT_EQ(0, ioctl(self->vcpu->fd, KVM_GET_REGS, &regs));
+	regs.rflags |= X86_EFLAGS_IF;
+	ASSERT_EQ(0, ioctl(self->vcpu->fd, KVM_SET_REGS, &regs));
 	self->ev.interrupt.injected = 1;
 	self->ev.interrupt.nr = 0x77;
 	ASSERT_EQ(0, set(self->vcpu, &self->ev));
