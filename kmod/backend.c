@@ -12,6 +12,7 @@ const struct ost_backend *ost_backend __ro_after_init;
 
 static const struct ost_backend *const backends[] = {
 	&ost_svm_backend,
+	&ost_vmx_backend,
 };
 
 /*

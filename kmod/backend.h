@@ -157,6 +157,7 @@ struct ost_backend {
 };
 
 extern const struct ost_backend ost_svm_backend;
+extern const struct ost_backend ost_vmx_backend;
 
 /* The chosen backend, read-only after load. */
 extern const struct ost_backend *ost_backend __ro_after_init;

@@ -7,6 +7,7 @@
 #define OST_COMPAT_H
 
 #include <linux/version.h>
+#include <linux/cpu.h>
 #include <linux/kvm_host.h>
 #include <linux/eventfd.h>
 #include <linux/hrtimer.h>
@@ -18,7 +19,9 @@
 #include <asm/mce.h>
 #include <asm/msr.h>
 #include <asm/nospec-branch.h>
+#include <asm/processor.h>
 #include <asm/smp.h>
+#include <asm/tlbflush.h>
 
 /* smp_send_reschedule() has a tracepoint in it since 6.4. */
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 4, 0)
@@ -170,6 +173,43 @@ static inline u64 ost_bp_spec_reduce(void)
 		return BIT_ULL(MSR_ZEN4_BP_CFG_BP_SPEC_REDUCE_BIT);
 #endif
 	return 0;
+}
+
+/*
+ * CR4.VMXE through the kernel's shadow of CR4, with interrupts off. Kernels from 6.18 reserve that for the
+ * stock modules: there VMX is on only while nobody else can write CR4 (vmx/cpu.c).
+ */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 18, 0)
+#define OST_CR4_SHADOW 1
+static inline void ost_cr4_update(unsigned long set, unsigned long clear)
+{
+	cr4_update_irqsoff(set, clear);
+}
+#else
+#define OST_CR4_SHADOW 0
+static inline void ost_cr4_update(unsigned long set, unsigned long clear)
+{
+}
+#endif
+
+/* Does the kernel take events by FRED rather than through the IDT? */
+static inline bool ost_host_uses_fred(void)
+{
+#ifdef X86_FEATURE_FRED
+	return cpu_feature_enabled(X86_FEATURE_FRED);
+#else
+	return false;
+#endif
+}
+
+/* Was the kernel told to do nothing against L1TF? Newer kernels let others see less of that. */
+static inline bool ost_l1tf_off(void)
+{
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 18, 0)
+	return l1tf_mitigation == L1TF_MITIGATION_OFF;
+#else
+	return cpu_mitigations_off();
+#endif
 }
 
 #endif

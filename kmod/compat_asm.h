@@ -44,4 +44,31 @@
 .Lskip_ibpb_\@:
 .endm
 
+/* The bit that asks for the branch history to be cleared after a guest's run was renamed in 6.18. */
+#if defined(X86_FEATURE_CLEAR_BHB_VMEXIT)
+#define OST_FEATURE_CLEAR_BHB X86_FEATURE_CLEAR_BHB_VMEXIT
+#elif defined(X86_FEATURE_CLEAR_BHB_LOOP_ON_VMEXIT)
+#define OST_FEATURE_CLEAR_BHB X86_FEATURE_CLEAR_BHB_LOOP_ON_VMEXIT
+#else
+#define OST_FEATURE_CLEAR_BHB X86_FEATURE_CLEAR_BHB_LOOP
+#endif
+
+/*
+ * Branch history injection: 200 taken branches, more than the history of any affected CPU holds (194),
+ * push out what the guest has left in it. The kernel's own function is reserved in newer kernels.
+ * Clobbers RCX and flags.
+ */
+.macro OST_CLEAR_BRANCH_HISTORY
+	ALTERNATIVE "jmp .Lskip_bhb_\@", "", OST_FEATURE_CLEAR_BHB
+	movl $100, %ecx
+.Lbhb_\@:
+	jmp .Lbhb_taken_\@
+	int3
+.Lbhb_taken_\@:
+	subl $1, %ecx
+	jnz .Lbhb_\@
+	lfence
+.Lskip_bhb_\@:
+.endm
+
 #endif

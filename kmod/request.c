@@ -106,6 +106,8 @@ int ost_handle_requests(struct ost_vcpu *vcpu)
 {
 	vcpu->stats.requests++;
 
+	if (unlikely(test_bit(OST_REQ_VM_DEAD, &vcpu->requests)))
+		return -EIO;
 	if (ost_request_take(vcpu, OST_REQ_TRIPLE_FAULT)) {
 		vcpu->run->exit_reason = KVM_EXIT_SHUTDOWN;
 		return OST_USER;

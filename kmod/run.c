@@ -125,7 +125,8 @@ static bool init_sipi_pending(struct ost_vcpu *vcpu)
 /* Would something take the vCPU out of HLT? */
 static bool wakes_from_halt(struct ost_vcpu *vcpu)
 {
-	if (test_bit(OST_REQ_TRIPLE_FAULT, &vcpu->requests))
+	if (test_bit(OST_REQ_TRIPLE_FAULT, &vcpu->requests) ||
+	    test_bit(OST_REQ_VM_DEAD, &vcpu->requests))
 		return true;
 	if (vcpu->event.exception.pending || vcpu->event.exception.injected)
 		return true;
@@ -141,7 +142,7 @@ bool ost_vcpu_runnable(struct ost_vcpu *vcpu)
 
 static bool may_stop_waiting(struct ost_vcpu *vcpu)
 {
-	if (init_sipi_pending(vcpu))
+	if (init_sipi_pending(vcpu) || test_bit(OST_REQ_VM_DEAD, &vcpu->requests))
 		return true;
 	return READ_ONCE(vcpu->mp_state) == KVM_MP_STATE_HALTED && wakes_from_halt(vcpu);
 }
@@ -208,6 +209,8 @@ static int wait_runnable(struct ost_vcpu *vcpu)
 		vcpu->stats.halts++;
 	wait_halted(vcpu);
 
+	if (test_bit(OST_REQ_VM_DEAD, &vcpu->requests))
+		return -EIO;
 	if (init_sipi_pending(vcpu)) {
 		r = ost_lapic_accept_init_sipi(vcpu);
 		if (r < 0)

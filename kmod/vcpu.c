@@ -539,7 +539,7 @@ static long vcpu_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 	long r;
 
 	/* Only in the address space that is the guest's memory; EIO after a fork or in another process. */
-	if (vcpu->vm->mm != current->mm)
+	if (vcpu->vm->mm != current->mm || READ_ONCE(vcpu->vm->dead))
 		return -EIO;
 	if (unlikely(_IOC_TYPE(cmd) != KVMIO))
 		return -ENOTTY;

@@ -47,6 +47,7 @@ enum ost_req {
 	OST_REQ_TLB_FLUSH,	/* forget nested translations before the next entry */
 	OST_REQ_CLOCK,		/* write the kvmclock page anew */
 	OST_REQ_TRIPLE_FAULT,	/* answer KVM_EXIT_SHUTDOWN */
+	OST_REQ_VM_DEAD,	/* KVM_RUN answers -EIO from now on; never cleared */
 	OST_REQ_APIC_TIMER,	/* an expired LAPIC timer waits to be put into the IRR */
 	OST_NR_REQS,
 };

@@ -62,6 +62,18 @@ void ost_vm_retire(struct ost_vm *vm, struct rcu_head *head, rcu_callback_t func
 		synchronize_srcu_expedited(&vm->srcu);
 }
 
+void ost_vm_kill(struct ost_vm *vm)
+{
+	struct ost_vcpu *vcpu;
+	u32 i;
+
+	WRITE_ONCE(vm->dead, true);
+	ost_for_each_vcpu(i, vcpu, vm) {
+		ost_request(vcpu, OST_REQ_VM_DEAD);
+		ost_vcpu_kick(vcpu);
+	}
+}
+
 struct ost_vcpu *ost_vcpu_by_id(struct ost_vm *vm, u32 id)
 {
 	struct ost_vcpu *vcpu;
@@ -288,7 +300,7 @@ static long vm_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 	struct ost_vm *vm = file->private_data;
 
 	/* Guest memory is this mm's; another process would set up slots of its own addresses. */
-	if (vm->mm != current->mm)
+	if (vm->mm != current->mm || READ_ONCE(vm->dead))
 		return -EIO;
 	return ost_ioctl(&vm_table, vm, cmd, arg);
 }

@@ -26,6 +26,7 @@ struct ost_vm {
 	struct mm_struct *mm;
 	refcount_t refs;
 	struct mutex lock;	/* VM-wide configuration: vCPU creation, irqchip creation, buses */
+	bool dead;		/* by ost_vm_kill() [READ_ONCE] */
 	atomic_t nr_retired;	/* by ost_vm_retire() so far */
 	struct srcu_struct srcu; /* guards slots, buses and routing for readers that may sleep */
 	u64 id;			/* for traces and messages */
@@ -73,6 +74,12 @@ void ost_vm_retire(struct ost_vm *vm, struct rcu_head *head, rcu_callback_t func
 
 /* The vCPU with this APIC id (KVM_CREATE_VCPU's argument), or NULL. Any context. */
 struct ost_vcpu *ost_vcpu_by_id(struct ost_vm *vm, u32 id);
+
+/*
+ * The VM can't go on: KVM_RUN answers -EIO from now on, and vCPUs that run are made to leave the guest
+ * soon. Any context.
+ */
+void ost_vm_kill(struct ost_vm *vm);
 
 /* Fills the ioctl tables, at load. */
 void ost_vm_init_ioctls(void);

@@ -17,7 +17,7 @@
 struct fault {
 	struct ost_vm *vm;
 	gfn_t gfn;
-	bool write, atomic;
+	bool write, exec, atomic;
 	/* What it was resolved to so far: */
 	struct ost_memslot slot;	/* a copy, right as long as generation is the VM's */
 	u64 generation;
@@ -175,6 +175,12 @@ static int slot_level(const struct ost_memslot *slot, gfn_t gfn, int max)
 	return level;
 }
 
+/* Only small pages allow what the guest wants. */
+static bool needs_small(const struct fault *fault)
+{
+	return fault->exec && fault->vm->mmu.table.format->large_no_exec;
+}
+
 static int map_level(const struct fault *fault)
 {
 	const struct ost_mmu *mmu = &fault->vm->mmu;
@@ -184,7 +190,7 @@ static int map_level(const struct fault *fault)
 	 * The log knows 4 KiB pages. And memory that the host maps by large pages is in compound
 	 * ones.
 	 */
-	if (fault->slot.log || !PageCompound(fault->page))
+	if (fault->slot.log || !PageCompound(fault->page) || needs_small(fault))
 		return 1;
 	level = slot_level(&fault->slot, fault->gfn, mmu->table.format->page_1g ? 3 : 2);
 	if (level > 1)
@@ -276,6 +282,9 @@ static bool already_mapped(const struct fault *fault)
 	struct ost_mmu *mmu = &fault->vm->mmu;
 	bool mapped;
 
+	/* The table's answer is about reading and writing. */
+	if (needs_small(fault))
+		return false;
 	read_lock(&mmu->lock);
 	mapped = fault->generation == mmu->generation &&
 		 ost_table_allows(&mmu->table, fault->gfn, fault->write);
@@ -317,6 +326,7 @@ enum ost_fault_result ost_mmu_fault(struct ost_vcpu *vcpu, gpa_t gpa, u32 flags)
 		.vm = vcpu->vm,
 		.gfn = gpa >> PAGE_SHIFT,
 		.write = flags & OST_FAULT_WRITE,
+		.exec = flags & OST_FAULT_EXEC,
 		.atomic = flags & OST_FAULT_ATOMIC,
 	};
 	enum ost_fault_result result;

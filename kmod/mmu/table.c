@@ -36,15 +36,17 @@ static u64 table_entry(const struct ost_pte_format *format, u64 *child)
 
 /*
  * Accessed is set from the start, and dirty with write permission: the page is being accessed, and
- * the CPU need not come back for them. Guests may execute everything; a mitigation that forbids
- * it on large pages (Intel's iTLB multihit, which AMD does not have) would use no_exec here.
+ * the CPU need not come back for them. Guests may execute everything but large pages where the format
+ * says so.
  */
 static u64 leaf_entry(const struct ost_pte_format *format, u64 pfn, int level, bool writable)
 {
 	u64 entry = (pfn & ~(ost_level_pages(level) - 1)) << 12;
 
-	entry |= format->present | format->exec | format->user | format->accessed |
-		 format->memtype_wb | format->memtype_ignore_guest;
+	entry |= format->present | format->user | format->accessed | format->memtype_wb |
+		 format->memtype_ignore_guest;
+	if (level == 1 || !format->large_no_exec)
+		entry |= format->exec;
 	if (writable)
 		entry |= format->writable | format->dirty;
 	if (level > 1)
@@ -171,7 +173,8 @@ int ost_table_map(struct ost_table *table, struct ost_table_cache *cache, gfn_t 
 			if (!is_present(format, old)) {
 				err = link_table(format, cache, entry, &old);
 			} else if (((old & format->addr_mask) >> 12) + offset == pfn &&
-				   (!writable || (old & format->writable))) {
+				   (!writable || (old & format->writable)) &&
+				   !format->large_no_exec) {
 				return 0;
 			} else {
 				err = split_leaf(format, cache, entry, &old, at);

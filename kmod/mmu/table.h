@@ -35,6 +35,11 @@ struct ost_pte_format {
 	u64 addr_mask;		/* bits of an entry that hold the address */
 	u8 root_levels;
 	bool page_1g;
+	/*
+	 * Large pages do not allow execution: a guest that executes there gets small ones. For CPUs that die
+	 * of two instruction TLB entries of different size for one page (iTLB multihit).
+	 */
+	bool large_no_exec;
 };
 
 struct ost_table {

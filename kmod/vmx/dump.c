@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* A VMCS on the kernel log, for entries that failed and exits that made no sense. */
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
+#include <linux/ratelimit.h>
+#include "vmx.h"
+
+static void dump_control(struct ost_vmx_vcpu *vmx)
+{
+	pr_err("reason %x qualification %llx info %llx:%llx vectoring %llx:%llx len %llu gpa %llx error %llu\n",
+	       vmx->reason, ost_vmcs_get(vmx, EXIT_QUALIFICATION),
+	       ost_vmcs_get(vmx, VM_EXIT_INTR_INFO), ost_vmcs_get(vmx, VM_EXIT_INTR_ERROR_CODE),
+	       ost_vmcs_get(vmx, IDT_VECTORING_INFO_FIELD),
+	       ost_vmcs_get(vmx, IDT_VECTORING_ERROR_CODE),
+	       ost_vmcs_get(vmx, VM_EXIT_INSTRUCTION_LEN),
+	       ost_vmcs_get(vmx, GUEST_PHYSICAL_ADDRESS),
+	       ost_vmcs_read(vmx, VM_INSTRUCTION_ERROR));
+	pr_err("pin %08llx cpu %08llx secondary %08llx exit %08llx entry %08llx exceptions %08llx\n",
+	       ost_vmcs_get(vmx, PIN_BASED_VM_EXEC_CONTROL),
+	       ost_vmcs_get(vmx, CPU_BASED_VM_EXEC_CONTROL),
+	       ost_vmcs_get(vmx, SECONDARY_VM_EXEC_CONTROL), ost_vmcs_get(vmx, VM_EXIT_CONTROLS),
+	       ost_vmcs_get(vmx, VM_ENTRY_CONTROLS), ost_vmcs_get(vmx, EXCEPTION_BITMAP));
+	pr_err("inject %llx:%llx len %llu interruptibility %llx pending debug %llx tpr threshold %llu\n",
+	       ost_vmcs_get(vmx, VM_ENTRY_INTR_INFO_FIELD),
+	       ost_vmcs_get(vmx, VM_ENTRY_EXCEPTION_ERROR_CODE),
+	       ost_vmcs_get(vmx, VM_ENTRY_INSTRUCTION_LEN),
+	       ost_vmcs_get(vmx, GUEST_INTERRUPTIBILITY_INFO),
+	       ost_vmcs_get(vmx, GUEST_PENDING_DBG_EXCEPTIONS), ost_vmcs_get(vmx, TPR_THRESHOLD));
+	pr_err("vpid %u eptp %llx tsc offset %llx cr0 mask %llx shadow %llx cr4 mask %llx shadow %llx\n",
+	       vmx->vpid, vmx->eptp, vmx->tsc_offset, ost_vmcs_get(vmx, CR0_GUEST_HOST_MASK),
+	       ost_vmcs_get(vmx, CR0_READ_SHADOW), ost_vmcs_get(vmx, CR4_GUEST_HOST_MASK),
+	       ost_vmcs_get(vmx, CR4_READ_SHADOW));
+}
+
+#define dump_seg(vmx, seg)                                                                         \
+	pr_err("%-4s %04llx ar %05llx limit %08llx base %016llx\n", #seg,                          \
+	       ost_vmcs_get(vmx, GUEST_##seg##_SELECTOR),                                          \
+	       ost_vmcs_get(vmx, GUEST_##seg##_AR_BYTES), ost_vmcs_get(vmx, GUEST_##seg##_LIMIT),  \
+	       ost_vmcs_get(vmx, GUEST_##seg##_BASE))
+
+static void dump_guest(struct ost_vmx_vcpu *vmx)
+{
+	struct ost_vcpu *vcpu = &vmx->vcpu;
+
+	pr_err("rip %016llx rsp %016llx rflags %08llx\n", ost_rip(vcpu), ost_reg(vcpu, OST_REG_RSP),
+	       ost_rflags(vcpu));
+	pr_err("cr0 %llx cr2 %llx cr3 %llx cr4 %llx efer %llx dr7 %llx pat %llx\n",
+	       ost_vmcs_get(vmx, GUEST_CR0), vcpu->cr2, ost_vmcs_get(vmx, GUEST_CR3),
+	       ost_vmcs_get(vmx, GUEST_CR4), ost_vmcs_get(vmx, GUEST_IA32_EFER),
+	       ost_vmcs_get(vmx, GUEST_DR7), ost_vmcs_get(vmx, GUEST_IA32_PAT));
+	pr_err("pdptes %llx %llx %llx %llx sysenter %llx %llx %llx\n",
+	       ost_vmcs_get(vmx, GUEST_PDPTR0), ost_vmcs_get(vmx, GUEST_PDPTR1),
+	       ost_vmcs_get(vmx, GUEST_PDPTR2), ost_vmcs_get(vmx, GUEST_PDPTR3),
+	       ost_vmcs_get(vmx, GUEST_SYSENTER_CS), ost_vmcs_get(vmx, GUEST_SYSENTER_ESP),
+	       ost_vmcs_get(vmx, GUEST_SYSENTER_EIP));
+	dump_seg(vmx, ES);
+	dump_seg(vmx, CS);
+	dump_seg(vmx, SS);
+	dump_seg(vmx, DS);
+	dump_seg(vmx, FS);
+	dump_seg(vmx, GS);
+	dump_seg(vmx, LDTR);
+	dump_seg(vmx, TR);
+	pr_err("gdtr limit %04llx base %016llx, idtr limit %04llx base %016llx\n",
+	       ost_vmcs_get(vmx, GUEST_GDTR_LIMIT), ost_vmcs_get(vmx, GUEST_GDTR_BASE),
+	       ost_vmcs_get(vmx, GUEST_IDTR_LIMIT), ost_vmcs_get(vmx, GUEST_IDTR_BASE));
+}
+
+static void dump_host(struct ost_vmx_vcpu *vmx)
+{
+	pr_err("host cr0 %llx cr3 %llx cr4 %llx fs %llx gs %llx tr %llx gdt %llx idt %llx rsp %llx rip %llx\n",
+	       ost_vmcs_read(vmx, HOST_CR0), ost_vmcs_read(vmx, HOST_CR3),
+	       ost_vmcs_read(vmx, HOST_CR4), ost_vmcs_read(vmx, HOST_FS_BASE),
+	       ost_vmcs_read(vmx, HOST_GS_BASE), ost_vmcs_read(vmx, HOST_TR_BASE),
+	       ost_vmcs_read(vmx, HOST_GDTR_BASE), ost_vmcs_read(vmx, HOST_IDTR_BASE),
+	       ost_vmcs_read(vmx, HOST_RSP), ost_vmcs_read(vmx, HOST_RIP));
+}
+
+void ost_vmx_dump(struct ost_vcpu *vcpu)
+{
+	static DEFINE_RATELIMIT_STATE(limit, 60 * HZ, 3);
+	struct ost_vmx_vcpu *vmx = to_vmx(vcpu);
+
+	if (!__ratelimit(&limit))
+		return;
+	pr_err("vcpu %u on CPU %d\n", vcpu->id, vcpu->cpu);
+	dump_control(vmx);
+	dump_guest(vmx);
+	dump_host(vmx);
+}

@@ -1,0 +1,319 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* One entry into the guest and the exit that ends it. */
+#include <linux/instrumentation.h>
+#include <linux/sched.h>
+#include <asm/cpufeature.h>
+#include <asm/debugreg.h>
+#include <asm/mce.h>
+#include <asm/ptrace.h>
+#include <asm/spec-ctrl.h>
+#include "../trace.h"
+#include "vmx.h"
+
+/* What stands in vcpu->regs after every exit; RSP, RIP, RFLAGS, CR0, CR3 and CR4 are fetched when asked for. */
+#define AVAIL_AFTER_EXIT                                                                           \
+	((GENMASK(OST_REG_R15, OST_REG_RAX) & ~BIT(OST_REG_RSP)) | BIT(OST_REG_EFER))
+
+/*
+ * Between the two guest_state calls nothing may be traced or probed: RCU does not watch (entry.S has the
+ * rest). CR2 is switched here because no page fault of the host's can come between; NMIs preserve it.
+ */
+static noinstr bool enter_guest(struct ost_vmx_vcpu *vmx)
+{
+	struct ost_vcpu *vcpu = &vmx->vcpu;
+	unsigned long cr2;
+	bool entered;
+
+	guest_state_enter_irqoff();
+	asm volatile("mov %%cr2, %0" : "=r"(cr2));
+	if (cr2 != vcpu->cr2)
+		asm volatile("mov %0, %%cr2" : : "r"((unsigned long)vcpu->cr2) : "memory");
+
+	entered = ost_vmx_enter(&vmx->entry);
+
+	asm volatile("mov %%cr2, %0" : "=r"(cr2) : : "memory");
+	vcpu->cr2 = cr2;
+	vmx->reason = 0;
+	if (likely(entered)) {
+		vmx->reason = ost_vmread(VM_EXIT_REASON);
+		/*
+		 * NMIs stay blocked behind an exit that one has caused (28.5.6) until an IRET: the host's own
+		 * handler takes it, and ends with one.
+		 */
+		if (unlikely(vmx->reason == EXIT_REASON_EXCEPTION_NMI)) {
+			u32 info = ost_vmread(VM_EXIT_INTR_INFO);
+
+			if ((info & INTR_INFO_INTR_TYPE_MASK) == INTR_TYPE_NMI_INTR)
+				asm volatile("int $2" : : : "memory");
+		}
+	}
+	guest_state_exit_irqoff();
+	return entered;
+}
+
+struct host_debug {
+	bool active;		/* the host has breakpoints of its own on this CPU */
+	bool loaded;		/* DR0-3 are the guest's */
+	unsigned long dr[4];
+	u64 debugctl;
+	u64 pebs_enable;	/* not 0: to be put back */
+};
+
+/* An exit clears DEBUGCTL (28.5.1), and PEBS would write its records by the guest's addresses (vol. 3B, 20). */
+static void save_perf(struct host_debug *host)
+{
+	rdmsrq(MSR_IA32_DEBUGCTLMSR, host->debugctl);
+	host->pebs_enable = 0;
+	if (!ost_vmx_config.pebs)
+		return;
+	rdmsrq(MSR_IA32_PEBS_ENABLE, host->pebs_enable);
+	if (unlikely(host->pebs_enable))
+		wrmsrq(MSR_IA32_PEBS_ENABLE, 0);
+}
+
+/* Entry and exit switch DR7; the others are ours to switch. */
+static void load_debug(struct ost_vmx_vcpu *vmx, struct host_debug *host)
+{
+	struct ost_vcpu *vcpu = &vmx->vcpu;
+
+	save_perf(host);
+	host->active = hw_breakpoint_active();
+	host->loaded = vmx->dr_live || (vcpu->dr7 & (DR_LOCAL_ENABLE_MASK | DR_GLOBAL_ENABLE_MASK));
+	if (unlikely(host->loaded)) {
+		if (host->active) {
+			set_debugreg(0UL, 7);
+			get_debugreg(host->dr[0], 0);
+			get_debugreg(host->dr[1], 1);
+			get_debugreg(host->dr[2], 2);
+			get_debugreg(host->dr[3], 3);
+		}
+		set_debugreg(vcpu->dr[0], 0);
+		set_debugreg(vcpu->dr[1], 1);
+		set_debugreg(vcpu->dr[2], 2);
+		set_debugreg(vcpu->dr[3], 3);
+	}
+	if (unlikely(vmx->dr_live))
+		set_debugreg((unsigned long)vcpu->dr6, 6);
+	ost_vmcs_set(vmx, GUEST_DR7, vcpu->dr7);
+}
+
+static void restore_debug(struct ost_vmx_vcpu *vmx, const struct host_debug *host)
+{
+	struct ost_vcpu *vcpu = &vmx->vcpu;
+	unsigned long dr6;
+
+	if (unlikely(vmx->dr_live)) {
+		get_debugreg(vcpu->dr[0], 0);
+		get_debugreg(vcpu->dr[1], 1);
+		get_debugreg(vcpu->dr[2], 2);
+		get_debugreg(vcpu->dr[3], 3);
+		get_debugreg(dr6, 6);
+		vcpu->dr6 = dr6;
+		vcpu->dr7 = ost_vmread(GUEST_DR7);
+		vmx->cache.val[OST_V_GUEST_DR7] = vcpu->dr7;
+		vmx->dr_live = false;
+		ost_vmx_update_debug(vcpu);
+		/* The host's next #DB is to find its own reasons only. */
+		set_debugreg((unsigned long)DR6_RESERVED, 6);
+	}
+	if (unlikely(host->debugctl))
+		wrmsrq(MSR_IA32_DEBUGCTLMSR, host->debugctl);
+	if (unlikely(host->pebs_enable))
+		wrmsrq(MSR_IA32_PEBS_ENABLE, host->pebs_enable);
+	if (unlikely(host->active)) {
+		if (host->loaded) {
+			set_debugreg(host->dr[0], 0);
+			set_debugreg(host->dr[1], 1);
+			set_debugreg(host->dr[2], 2);
+			set_debugreg(host->dr[3], 3);
+		}
+		set_debugreg(this_cpu_read(cpu_dr7), 7);
+	}
+}
+
+static void prepare_speculation(struct ost_vmx_vcpu *vmx)
+{
+	struct ost_vmx_entry *entry = &vmx->entry;
+
+	/* The handlers of the exit before may have left anything in the L1 data cache. */
+	if (unlikely(ost_vmx_config.flush_l1d))
+		wrmsrq(MSR_IA32_FLUSH_CMD, L1D_FLUSH);
+	if (!cpu_feature_enabled(X86_FEATURE_MSR_SPEC_CTRL))
+		return;
+	entry->guest_spec_ctrl = vmx->vcpu.spec_ctrl;
+	entry->host_spec_ctrl = this_cpu_read(x86_spec_ctrl_current);
+	entry->flags &= BIT(OST_ENTRY_LAUNCHED);
+	entry->flags |= BIT(OST_ENTRY_SPEC_CTRL);
+	if (vmx->spec_ctrl_direct)
+		entry->flags |= BIT(OST_ENTRY_SPEC_CTRL_READ);
+	if (cpu_feature_enabled(X86_FEATURE_KERNEL_IBRS))
+		entry->flags |= BIT(OST_ENTRY_SPEC_CTRL_ALWAYS);
+}
+
+static void sync_tsc(struct ost_vmx_vcpu *vmx)
+{
+	const struct ost_clock *clock = &vmx->vcpu.clock;
+	u64 offset = READ_ONCE(clock->tsc_offset), ratio = READ_ONCE(clock->tsc_ratio);
+
+	if (unlikely(vmx->tsc_offset != offset)) {
+		vmx->tsc_offset = offset;
+		ost_vmwrite(TSC_OFFSET, offset);
+	}
+	if (unlikely(vmx->tsc_multiplier != ratio) && ost_vmx_has2(SECONDARY_EXEC_TSC_SCALING) &&
+	    ratio) {
+		vmx->tsc_multiplier = ratio;
+		ost_vmwrite(TSC_MULTIPLIER, ratio);
+	}
+}
+
+/* VTPR in the virtual APIC's page (30.1.1) */
+#define VTPR (APIC_TASKPRI / sizeof(u32))
+
+static void sync_to_vmcs(struct ost_vmx_vcpu *vmx, u8 cr8)
+{
+	if (unlikely(!vmx->constants_written))
+		ost_vmx_write_constants(vmx);
+	if (vmx->virtual_apic) {
+		vmx->virtual_apic[VTPR] = cr8 << 4;
+		/* A threshold above it is refused (27.2.1.1); an interrupt that waits for that was let in. */
+		if (unlikely(ost_vmcs_get(vmx, TPR_THRESHOLD) > cr8))
+			ost_vmcs_set(vmx, TPR_THRESHOLD, cr8);
+	}
+	sync_tsc(vmx);
+	ost_vmx_sync_regs(vmx);
+	ost_vmx_sync_tlb(vmx);
+	ost_vmx_host_save(vmx);
+	vmx->event_given = ost_vmcs_get(vmx, VM_ENTRY_INTR_INFO_FIELD) & INTR_INFO_VALID_MASK;
+}
+
+static u32 exit_index(struct ost_vmx_vcpu *vmx, bool entered)
+{
+	u32 reason = (u16)vmx->reason;
+
+	if (unlikely(!entered))
+		return OST_VMX_EXIT_INDEX_REFUSED;
+	return likely(reason < OST_VMX_NR_REASONS) ? reason : OST_VMX_EXIT_INDEX_OTHER;
+}
+
+static void sync_from_vmcs(struct ost_vmx_vcpu *vmx, u8 cr8, bool entered)
+{
+	struct ost_vmcs_cache *cache = &vmx->cache;
+	struct ost_vcpu *vcpu = &vmx->vcpu;
+
+	vcpu->regs_avail = AVAIL_AFTER_EXIT;
+	vcpu->exit_index = exit_index(vmx, entered);
+	cache->avail[0] = 0;
+	cache->avail[1] &= ~(BIT_ULL(OST_V_FIRST_CONTROL - 64) - 1);
+	if (unlikely(trace_ost_exit_enabled())) {
+		vcpu->exit_qual[0] = ost_vmcs_get(vmx, EXIT_QUALIFICATION);
+		vcpu->exit_qual[1] = ost_vmcs_get(vmx, VM_EXIT_INTR_INFO);
+	}
+	if (unlikely(!entered))
+		return;
+	vmx->entry.flags |= BIT(OST_ENTRY_LAUNCHED);
+	if (vmx->virtual_apic && unlikely(vmx->virtual_apic[VTPR] >> 4 != cr8))
+		ost_set_cr8(vcpu, vmx->virtual_apic[VTPR] >> 4 & 15);
+}
+
+/* Where fields can't be read outside of a section but by one of their own, those that are asked for most. */
+static void fetch_common(struct ost_vmx_vcpu *vmx)
+{
+	static const u8 regs[] = { OST_REG_RIP, OST_REG_RSP, OST_REG_RFLAGS, OST_REG_CR0, OST_REG_CR3,
+				   OST_REG_CR4 };
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(regs); i++)
+		ost_reg(&vmx->vcpu, regs[i]);
+	ost_vmcs_get(vmx, GUEST_INTERRUPTIBILITY_INFO);
+	ost_vmcs_get(vmx, EXIT_QUALIFICATION);
+	ost_vmcs_get(vmx, VM_EXIT_INTR_INFO);
+	ost_vmcs_get(vmx, VM_EXIT_INSTRUCTION_LEN);
+	ost_vmcs_get(vmx, GUEST_PHYSICAL_ADDRESS);
+	ost_vmcs_get(vmx, GUEST_CS_AR_BYTES);
+	ost_vmcs_get(vmx, GUEST_CS_BASE);
+	ost_vmcs_get(vmx, GUEST_CS_LIMIT);
+	ost_vmcs_get(vmx, GUEST_CS_SELECTOR);
+	ost_vmcs_get(vmx, GUEST_SS_AR_BYTES);
+}
+
+static enum ost_exit_fast no_entry(struct ost_vcpu *vcpu, u32 index)
+{
+	vcpu->exit_index = index;
+	return OST_EXIT_SLOW;
+}
+
+enum ost_exit_fast ost_vmx_run(struct ost_vcpu *vcpu)
+{
+	struct ost_vmx_vcpu *vmx = to_vmx(vcpu);
+	struct host_debug host;
+	bool entered;
+	u8 cr8;
+
+	if (unlikely(vmx->pdptes_stale))
+		return no_entry(vcpu, OST_VMX_EXIT_INDEX_PDPTES);
+	if (unlikely(!ost_vmx_section_begin(vmx)))
+		return no_entry(vcpu, OST_VMX_EXIT_INDEX_NO_VMX);
+	cr8 = ost_get_cr8(vcpu);
+	load_debug(vmx, &host);
+	sync_to_vmcs(vmx, cr8);
+	ost_vmcs_flush(vmx);
+	prepare_speculation(vmx);
+	ost_fpu_enter_pkru(vcpu);
+
+	entered = enter_guest(vmx);
+
+	ost_fpu_leave_pkru(vcpu);
+	ost_ibpb_before_user();
+	if (vmx->spec_ctrl_direct)
+		vcpu->spec_ctrl = vmx->entry.guest_spec_ctrl;
+	sync_from_vmcs(vmx, cr8, entered);
+	restore_debug(vmx, &host);
+
+	if (likely(entered && !(vmx->reason & VMX_EXIT_REASONS_FAILED_VMENTRY)))
+		ost_vmx_complete_events(vmx);
+	if (!ost_vmx_kept())
+		fetch_common(vmx);
+	ost_vmx_section_end(vmx);
+
+	if (vcpu->exit_index == EXIT_REASON_EXCEPTION_NMI &&
+	    (ost_vmcs_get(vmx, VM_EXIT_INTR_INFO) & INTR_INFO_INTR_TYPE_MASK) == INTR_TYPE_NMI_INTR) {
+		/* The host had it. */
+		vcpu->stats.host_nmis++;
+		return OST_EXIT_DONE;
+	}
+	return OST_EXIT_SLOW;
+}
+
+static bool is_machine_check(struct ost_vmx_vcpu *vmx)
+{
+	if (vmx->vcpu.exit_index == EXIT_REASON_MCE_DURING_VMENTRY)
+		return true;
+	return vmx->vcpu.exit_index == EXIT_REASON_EXCEPTION_NMI &&
+	       (ost_vmcs_get(vmx, VM_EXIT_INTR_INFO) & INTR_INFO_VECTOR_MASK) == X86_TRAP_MC;
+}
+
+void ost_vmx_handle_exit_irqoff(struct ost_vcpu *vcpu)
+{
+	struct ost_vmx_vcpu *vmx = to_vmx(vcpu);
+
+	switch (vcpu->exit_index) {
+	case EXIT_REASON_EXTERNAL_INTERRUPT:
+		/* It was not acknowledged: it is taken as soon as the core enables interrupts. */
+		vcpu->stats.host_irqs++;
+		break;
+	case EXIT_REASON_EXCEPTION_NMI:
+	case EXIT_REASON_MCE_DURING_VMENTRY:
+		if (is_machine_check(vmx)) {
+			/*
+			 * The exit took the place of the delivery, so the host's handler is called. It met nothing
+			 * of the kernel's: it gets registers that look like user space's.
+			 */
+			struct pt_regs regs = { .cs = 3, .flags = X86_EFLAGS_IF };
+
+			ost_machine_check(&regs);
+		}
+		break;
+	default:
+		break;
+	}
+}

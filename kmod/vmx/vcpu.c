@@ -1,0 +1,263 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* A vCPU's VMCS: its life, its reset, its TLB tag and its place on a CPU. */
+#include <linux/bitmap.h>
+#include <linux/mm.h>
+#include <linux/mutex.h>
+#include <asm/msr.h>
+#include "vmx.h"
+
+/* Access rights (25.4.1) after RESET (vol. 3A, table 10-1) */
+#define AR_DATA_RW 0x93
+#define AR_CODE_RX 0x9b
+#define AR_LDT 0x82
+#define AR_TSS16_BUSY 0x83
+
+/* PAT after RESET (vol. 3A, 12.12.4) */
+#define PAT_RESET 0x0007040600070406ULL
+
+/* PAUSE instructions no farther apart than this many cycles, for so many cycles, are spinning (25.6.13). */
+#define PLE_GAP_CYCLES 128
+#define PLE_WINDOW_CYCLES 4096
+
+static DEFINE_MUTEX(vpid_lock);
+static DECLARE_BITMAP(vpids_used, VMX_NR_VPIDS);
+
+/* One for each vCPU as long as they last; the others' translations go with every entry and exit. */
+static u16 vpid_alloc(void)
+{
+	unsigned long vpid;
+
+	if (!ost_vmx_config.vpid)
+		return 0;
+	mutex_lock(&vpid_lock);
+	vpid = find_next_zero_bit(vpids_used, ost_vmx_vpid_last + 1, ost_vmx_vpid_first);
+	if (vpid <= ost_vmx_vpid_last)
+		__set_bit(vpid, vpids_used);
+	else
+		vpid = 0;
+	mutex_unlock(&vpid_lock);
+	return vpid;
+}
+
+static void vpid_free(u16 vpid)
+{
+	if (!vpid)
+		return;
+	mutex_lock(&vpid_lock);
+	__clear_bit(vpid, vpids_used);
+	mutex_unlock(&vpid_lock);
+}
+
+int ost_vmx_vm_init(struct ost_vm *vm)
+{
+	return 0;
+}
+
+void ost_vmx_vm_destroy(struct ost_vm *vm)
+{
+}
+
+static void free_pages_of(struct ost_vmx_vcpu *vmx)
+{
+	free_page((unsigned long)vmx->virtual_apic);
+	ost_vmx_msr_bitmap_free(vmx);
+	free_page((unsigned long)vmx->vmcs);
+}
+
+int ost_vmx_vcpu_create(struct ost_vcpu *vcpu)
+{
+	struct ost_vmx_vcpu *vmx = to_vmx(vcpu);
+
+	vmx->vmcs = (void *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
+	if (!vmx->vmcs || ost_vmx_msr_bitmap_alloc(vmx))
+		goto no_memory;
+	if (ost_vmx_config.tpr_shadow) {
+		vmx->virtual_apic = (void *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
+		if (!vmx->virtual_apic)
+			goto no_memory;
+	}
+	*(u32 *)vmx->vmcs = ost_vmx_config.revision;
+	vmx->vmcs_pa = virt_to_phys(vmx->vmcs);
+	vmx->vpid = vpid_alloc();
+	vmx->eptp = vcpu->vm->mmu.root_hpa | VMX_EPTP_MT_WB | VMX_EPTP_PWL_4;
+	if (ost_vmx_config.ept_ad)
+		vmx->eptp |= VMX_EPTP_AD_ENABLE_BIT;
+	vmx->entry.regs = vcpu->regs;
+	INIT_LIST_HEAD(&vmx->active_link);
+	vmx->active_cpu = -1;
+	vmx->tlb_cpu = -1;
+	vmx->host.cpu = -1;
+	return 0;
+
+no_memory:
+	free_pages_of(vmx);
+	return -ENOMEM;
+}
+
+void ost_vmx_vcpu_destroy(struct ost_vcpu *vcpu)
+{
+	struct ost_vmx_vcpu *vmx = to_vmx(vcpu);
+	int cpu;
+
+	/* The CPU must not write to its pages any more. */
+	ost_vmx_clear(vmx);
+	/* Another vCPU may get this memory and must not be taken for this one. */
+	for_each_possible_cpu(cpu)
+		cmpxchg(&per_cpu(ost_vmx_cpus, cpu).last, vmx, NULL);
+	vpid_free(vmx->vpid);
+	free_pages_of(vmx);
+}
+
+void ost_vmx_write_constants(struct ost_vmx_vcpu *vmx)
+{
+	ost_vmx_host_write_constants();
+	ost_vmwrite(MSR_BITMAP, virt_to_phys(vmx->msr_bitmap));
+	ost_vmwrite(EPT_POINTER, vmx->eptp);
+	ost_vmwrite(VMCS_LINK_POINTER, ~0ull);
+	if (vmx->vpid)
+		ost_vmwrite(VIRTUAL_PROCESSOR_ID, vmx->vpid);
+	if (vmx->virtual_apic)
+		ost_vmwrite(VIRTUAL_APIC_PAGE_ADDR, virt_to_phys(vmx->virtual_apic));
+	if (ost_vmx_has2(SECONDARY_EXEC_PAUSE_LOOP_EXITING)) {
+		ost_vmwrite(PLE_GAP, PLE_GAP_CYCLES);
+		ost_vmwrite(PLE_WINDOW, PLE_WINDOW_CYCLES);
+	}
+	if (ost_vmx_has2(SECONDARY_EXEC_ENCLS_EXITING))
+		ost_vmwrite(ENCLS_EXITING_BITMAP, ~0ull);
+	if (ost_vmx_has2(VMCS_CONTROL_BIT(XSAVES)))
+		ost_vmwrite(XSS_EXIT_BITMAP, 0);
+	/* As what was compared with them has them: 0. */
+	ost_vmwrite(TSC_OFFSET, 0);
+	ost_vmwrite(HOST_FS_BASE, 0);
+	ost_vmwrite(PAGE_FAULT_ERROR_CODE_MASK, 0);
+	ost_vmwrite(PAGE_FAULT_ERROR_CODE_MATCH, 0);
+	ost_vmwrite(CR3_TARGET_COUNT, 0);
+	ost_vmwrite(VM_EXIT_MSR_STORE_COUNT, 0);
+	ost_vmwrite(VM_EXIT_MSR_LOAD_COUNT, 0);
+	ost_vmwrite(VM_ENTRY_MSR_LOAD_COUNT, 0);
+	vmx->constants_written = true;
+}
+
+#define RESET_SEG(vmx, seg, ar)                                                                    \
+	do {                                                                                       \
+		ost_vmcs_set(vmx, GUEST_##seg##_SELECTOR, 0);                                      \
+		ost_vmcs_set(vmx, GUEST_##seg##_BASE, 0);                                          \
+		ost_vmcs_set(vmx, GUEST_##seg##_LIMIT, 0xffff);                                    \
+		ost_vmcs_set(vmx, GUEST_##seg##_AR_BYTES, ar);                                     \
+	} while (0)
+
+/* Vol. 3A, table 10-1 */
+static void reset_state(struct ost_vmx_vcpu *vmx)
+{
+	RESET_SEG(vmx, ES, AR_DATA_RW);
+	RESET_SEG(vmx, SS, AR_DATA_RW);
+	RESET_SEG(vmx, DS, AR_DATA_RW);
+	RESET_SEG(vmx, FS, AR_DATA_RW);
+	RESET_SEG(vmx, GS, AR_DATA_RW);
+	RESET_SEG(vmx, CS, AR_CODE_RX);
+	ost_vmcs_set(vmx, GUEST_CS_SELECTOR, 0xf000);
+	ost_vmcs_set(vmx, GUEST_CS_BASE, 0xffff0000);
+	RESET_SEG(vmx, LDTR, AR_LDT);
+	RESET_SEG(vmx, TR, AR_TSS16_BUSY);
+	ost_vmcs_set(vmx, GUEST_GDTR_BASE, 0);
+	ost_vmcs_set(vmx, GUEST_GDTR_LIMIT, 0xffff);
+	ost_vmcs_set(vmx, GUEST_IDTR_BASE, 0);
+	ost_vmcs_set(vmx, GUEST_IDTR_LIMIT, 0xffff);
+	ost_vmcs_set(vmx, GUEST_INTERRUPTIBILITY_INFO, 0);
+	ost_vmcs_set(vmx, GUEST_ACTIVITY_STATE, GUEST_ACTIVITY_ACTIVE);
+	ost_vmcs_set(vmx, GUEST_PENDING_DBG_EXCEPTIONS, 0);
+	ost_vmcs_set(vmx, GUEST_IA32_DEBUGCTL, 0);
+	ost_vmcs_set(vmx, VM_ENTRY_INTR_INFO_FIELD, 0);
+	ost_vmcs_set(vmx, VM_ENTRY_EXCEPTION_ERROR_CODE, 0);
+	ost_vmcs_set(vmx, VM_ENTRY_INSTRUCTION_LEN, 0);
+	ost_vmcs_set(vmx, TPR_THRESHOLD, 0);
+}
+
+/* INIT leaves these alone. */
+static void reset_msrs(struct ost_vmx_vcpu *vmx)
+{
+	struct ost_vcpu *vcpu = &vmx->vcpu;
+
+	vmx->star = 0;
+	vmx->lstar = 0;
+	vmx->cstar = 0;
+	vmx->fmask = 0;
+	ost_vmx_set_msr(vcpu, MSR_KERNEL_GS_BASE, 0);
+	ost_vmcs_set(vmx, GUEST_SYSENTER_CS, 0);
+	ost_vmcs_set(vmx, GUEST_SYSENTER_ESP, 0);
+	ost_vmcs_set(vmx, GUEST_SYSENTER_EIP, 0);
+	ost_vmcs_set(vmx, GUEST_IA32_PAT, PAT_RESET);
+	vcpu->spec_ctrl = 0;
+	vmx->spec_ctrl_direct = false;
+}
+
+void ost_vmx_vcpu_reset(struct ost_vcpu *vcpu, bool init_event)
+{
+	struct ost_vmx_vcpu *vmx = to_vmx(vcpu);
+
+	reset_state(vmx);
+	if (!init_event)
+		reset_msrs(vmx);
+	vmx->dr_live = false;
+	vmx->event_given = false;
+	vmx->user_msrs_stale = true;
+	ost_vmx_init_intercepts(vmx);
+	ost_vmx_update_msr_bitmap(vmx);
+	ost_vmx_flush_tlb(vcpu);
+}
+
+void ost_vmx_update_tsc(struct ost_vcpu *vcpu)
+{
+	/* Every entry compares what the VMCS has with vcpu->clock. */
+}
+
+void ost_vmx_vcpu_load(struct ost_vcpu *vcpu, int cpu)
+{
+	struct ost_vmx_cpu *c = this_cpu_ptr(&ost_vmx_cpus);
+	struct ost_vmx_vcpu *vmx = to_vmx(vcpu);
+	unsigned long flags;
+
+	if (ost_vmx_kept()) {
+		if (vmx->active_cpu != cpu)
+			ost_vmx_clear(vmx);
+		/* So that fields can be read while it is loaded. */
+		local_irq_save(flags);
+		if (ost_vmx_section_begin(vmx))
+			ost_vmx_section_end(vmx);
+		local_irq_restore(flags);
+	}
+	/* What one vCPU has trained the branch predictor to must not steer the next. */
+	if (READ_ONCE(c->last) != vmx) {
+		WRITE_ONCE(c->last, vmx);
+		ost_ibpb();
+	}
+}
+
+void ost_vmx_vcpu_put(struct ost_vcpu *vcpu)
+{
+	ost_vmx_host_restore(to_vmx(vcpu));
+}
+
+void ost_vmx_flush_tlb(struct ost_vcpu *vcpu)
+{
+	WRITE_ONCE(to_vmx(vcpu)->flush, true);
+}
+
+void ost_vmx_sync_tlb(struct ost_vmx_vcpu *vmx)
+{
+	int cpu = smp_processor_id();
+
+	/*
+	 * On coming back to a CPU there may be translations from before flushes that happened elsewhere, and
+	 * on a CPU that is new to the VM those of somebody whose table was where the VM's is now.
+	 */
+	if (likely(vmx->tlb_cpu == cpu && !READ_ONCE(vmx->flush)))
+		return;
+	WRITE_ONCE(vmx->flush, false);
+	vmx->tlb_cpu = cpu;
+	/* All that is derived from this table, the guest's own translations among it (29.4.3.1). */
+	if (ost_vmx_config.invept_context)
+		ost_invept(VMX_EPT_EXTENT_CONTEXT, vmx->eptp);
+	else
+		ost_invept(VMX_EPT_EXTENT_GLOBAL, 0);
+}
