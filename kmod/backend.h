@@ -30,6 +30,8 @@ struct ost_hw_caps {
 	bool tsc_scaling;	/* the CPU can scale the guest's TSC */
 	u8 tsc_frac_bits;	/* fraction bits of the scaling ratio */
 	u64 tsc_max_ratio;	/* the largest ratio it takes */
+	/* Instructions that the CPU has and guests can't be given. */
+	bool no_rdtscp, no_invpcid, no_xsaves;
 };
 extern struct ost_hw_caps ost_hw_caps;
 

@@ -15,6 +15,7 @@
 #include <linux/sched/signal.h>
 #include <linux/syscore_ops.h>
 #include <asm/msr.h>
+#include <asm/cpu.h>
 #include <asm/cpufeature.h>
 #include <asm/mce.h>
 #include <asm/msr.h>
@@ -209,6 +210,19 @@ static inline bool ost_l1tf_off(void)
 	return l1tf_mitigation == L1TF_MITIGATION_OFF;
 #else
 	return cpu_mitigations_off();
+#endif
+}
+
+/*
+ * A guest's locked access across cache lines raised #AC because the host watches for them: true when the
+ * host's policy lets the thread go on without. Kernels from 6.18 reserve the question. May sleep.
+ */
+static inline bool ost_split_lock_allowed(unsigned long rip)
+{
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 18, 0)
+	return handle_guest_split_lock(rip);
+#else
+	return false;
 #endif
 }
 

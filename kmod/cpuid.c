@@ -309,6 +309,21 @@ static struct kvm_cpuid_entry2 *__init add_host(u32 function, u32 index, bool in
 	return e;
 }
 
+/* Bits of a feature word for instructions that the backend can't give to guests. */
+static u32 __init denied(const struct word *w)
+{
+	if (w->function == 7 && !w->index && w->reg == EBX && ost_hw_caps.no_invpcid)
+		return F7B(INVPCID);
+	/* RDPID goes with RDTSCP (SDM vol. 3C, 25.6.2). */
+	if (w->function == 7 && !w->index && w->reg == ECX && ost_hw_caps.no_rdtscp)
+		return F7C(RDPID);
+	if (w->function == 0xd && w->reg == EAX && ost_hw_caps.no_xsaves)
+		return FD1A(XSAVES);
+	if (w->function == 0x80000001 && w->reg == EDX && ost_hw_caps.no_rdtscp)
+		return FE1D(RDTSCP);
+	return 0;
+}
+
 /* As add(), with the feature words above and 0 in the other registers. */
 static struct kvm_cpuid_entry2 *__init add_words(u32 function, u32 index, bool indexed)
 {
@@ -323,7 +338,7 @@ static struct kvm_cpuid_entry2 *__init add_words(u32 function, u32 index, bool i
 
 		if (w->function != function || w->index != index)
 			continue;
-		val = *entry_reg(&host, w->reg) & w->pass;
+		val = *entry_reg(&host, w->reg) & w->pass & ~denied(w);
 		if (w->kernel_word != NO_WORD)
 			val &= boot_cpu_data.x86_capability[w->kernel_word];
 		*entry_reg(e, w->reg) = val | w->soft;

@@ -23,6 +23,10 @@
 /* Controls whose names differ between kernel versions, or that they do not have. */
 #define CONTROL_XSAVES VMCS_CONTROL_BIT(XSAVES)
 
+static unsigned int mask;
+module_param_named(vmx_mask, mask, uint, 0444);
+MODULE_PARM_DESC(vmx_mask, "secondary processor-based controls not to use (for testing)");
+
 static bool vpid = true;
 module_param_named(vmx_vpid, vpid, bool, 0444);
 MODULE_PARM_DESC(vmx_vpid, "tag TLB entries of guests, VPID (default on)");
@@ -217,6 +221,7 @@ static void choose_features(struct ost_vmx_config *cfg, u64 ept, u64 misc)
 
 	if (!vpid || (ept >> 32 & invvpid) != invvpid)
 		cfg->secondary &= ~SECONDARY_EXEC_ENABLE_VPID;
+	cfg->secondary &= ~(mask & ~(SECONDARY_EXEC_ENABLE_EPT | SECONDARY_EXEC_UNRESTRICTED_GUEST));
 	if (!ple)
 		cfg->secondary &= ~SECONDARY_EXEC_PAUSE_LOOP_EXITING;
 	if (!tsc_scaling)
@@ -249,6 +254,9 @@ static void fill_caps(const struct ost_vmx_config *cfg, u64 ept)
 					   boot_cpu_has_bug(X86_BUG_ITLB_MULTIHIT) &&
 					   !cpu_mitigations_off();
 	ost_hw_caps.nr_tags = cfg->vpid ? ost_vmx_vpid_last - ost_vmx_vpid_first + 1 : 0;
+	ost_hw_caps.no_rdtscp = !(cfg->secondary & SECONDARY_EXEC_ENABLE_RDTSCP);
+	ost_hw_caps.no_invpcid = !(cfg->secondary & SECONDARY_EXEC_ENABLE_INVPCID);
+	ost_hw_caps.no_xsaves = !(cfg->secondary & CONTROL_XSAVES);
 	ost_hw_caps.root_levels = ost_vmx_pte_format.root_levels;
 	ost_hw_caps.page_1g = ost_vmx_pte_format.page_1g;
 	ost_hw_caps.tsc_scaling = cfg->secondary & SECONDARY_EXEC_TSC_SCALING;

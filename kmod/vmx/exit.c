@@ -339,6 +339,33 @@ static int unexpected(struct ost_vmx_vcpu *vmx)
 	return ost_exit_unexpected(&vmx->vcpu, vmx->reason);
 }
 
+/* Did the guest ask for alignment checks (vol. 3A, 6.15)? */
+static bool guest_checks_alignment(struct ost_vcpu *vcpu)
+{
+	return (ost_cr0(vcpu) & X86_CR0_AM) && (ost_rflags(vcpu) & X86_EFLAGS_AC) &&
+	       ost_vmx_get_cpl(vcpu) == 3;
+}
+
+static int exit_ac(struct ost_vmx_vcpu *vmx)
+{
+	struct ost_vcpu *vcpu = &vmx->vcpu;
+	u32 error_code = ost_vmcs_get(vmx, VM_EXIT_INTR_ERROR_CODE);
+	struct kvm_run *run = vcpu->run;
+
+	if (!boot_cpu_has(X86_FEATURE_SPLIT_LOCK_DETECT) || guest_checks_alignment(vcpu)) {
+		ost_exception(vcpu, X86_TRAP_AC, error_code);
+		return OST_RUN;
+	}
+	/* The host's own detection of split locks, of which the guest knows nothing. */
+	ost_vcpu_preemptible(vcpu);
+	if (ost_split_lock_allowed(ost_rip(vcpu)))
+		return OST_RUN;
+	run->exit_reason = KVM_EXIT_EXCEPTION;
+	run->ex.exception = X86_TRAP_AC;
+	run->ex.error_code = error_code;
+	return OST_USER;
+}
+
 static int exit_exception(struct ost_vmx_vcpu *vmx)
 {
 	u32 info = ost_vmcs_get(vmx, VM_EXIT_INTR_INFO);
@@ -360,8 +387,7 @@ static int exit_exception(struct ost_vmx_vcpu *vmx)
 		}
 		return ost_debug_exception(vcpu, qualification(vmx) & DB_BITS);
 	case X86_TRAP_AC:
-		ost_exception(vcpu, X86_TRAP_AC, ost_vmcs_get(vmx, VM_EXIT_INTR_ERROR_CODE));
-		return OST_RUN;
+		return exit_ac(vmx);
 	default:
 		return unexpected(vmx);
 	}
