@@ -91,7 +91,7 @@ static void allowed(struct ost_vmx_walk *w, u32 field, u64 cap)
 
 static void reserved_controls(struct ost_vmx_walk *w)
 {
-	const struct ost_vmx_cpu *cpu = w->cpu;
+	const struct ost_vmx_capabilities *cpu = w->cpu;
 
 	allowed(w, PIN_BASED_VM_EXEC_CONTROL, cpu->pin);
 	allowed(w, CPU_BASED_VM_EXEC_CONTROL, cpu->proc);
@@ -411,7 +411,7 @@ static void injection(struct ost_vmx_walk *w)
 
 static void host_control_regs(struct ost_vmx_walk *w)
 {
-	const struct ost_vmx_cpu *cpu = w->cpu;
+	const struct ost_vmx_capabilities *cpu = w->cpu;
 
 	/* VM exits leave CD and NW as they are, so they are not checked. */
 	ost_vmx_fixed_bits(w, HOST_CR0, cpu->cr0_fixed0, cpu->cr0_fixed1, X86_CR0_CD | X86_CR0_NW);
@@ -530,7 +530,7 @@ static const struct {
 static void start(struct ost_vmx_walk *w, const struct ost_vmx_check *in,
 		  struct ost_broken_rule *out)
 {
-	const struct ost_vmx_cpu *cpu = in->cpu;
+	const struct ost_vmx_capabilities *cpu = in->cpu;
 
 	*w = (struct ost_vmx_walk) {
 		.in = in,

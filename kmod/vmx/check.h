@@ -56,7 +56,7 @@ enum ost_vmx_field {
 #define OST_VMX_CPU_LAM BIT(4)
 
 /* What the CPU offers, and what of its state at the entry counts besides the VMCS. */
-struct ost_vmx_cpu {
+struct ost_vmx_capabilities {
 	/*
 	 * The capability MSRs, as read; of PIN, PROC, EXIT and ENTRY the TRUE ones where
 	 * IA32_VMX_BASIC[55] says that they exist. 0 for what the CPU has not.
@@ -75,7 +75,7 @@ struct ost_vmx_check {
 	/* VMREAD of the current VMCS. Only fields that this CPU has are asked for. */
 	u64 (*read)(void *ctx, u32 field);
 	void *ctx;
-	const struct ost_vmx_cpu *cpu;
+	const struct ost_vmx_capabilities *cpu;
 	u64 vmcs_pa;		/* of the current VMCS */
 	/* What of memory counts; NULL where it is not known. */
 	const u32 *link_id;	/* first word of the VMCS that the link pointer names */

@@ -33,7 +33,7 @@ static bool injects(const struct ost_vmx_walk *w, u32 type)
 
 void ost_vmx_guest_control_regs(struct ost_vmx_walk *w)
 {
-	const struct ost_vmx_cpu *cpu = w->cpu;
+	const struct ost_vmx_capabilities *cpu = w->cpu;
 	u64 free = X86_CR0_CD | X86_CR0_NW;
 
 	if (unrestricted(w))

@@ -9,7 +9,7 @@
 
 struct ost_vmx_walk {
 	const struct ost_vmx_check *in;
-	const struct ost_vmx_cpu *cpu;
+	const struct ost_vmx_capabilities *cpu;
 	struct ost_broken_rule *out;
 	const char *section;
 	bool broken;

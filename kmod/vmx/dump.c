@@ -3,7 +3,117 @@
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
 #include <linux/ratelimit.h>
+#include <asm/apicdef.h>
+#include <asm/msr.h>
+#include <asm/processor.h>
+#include "../cpuid.h"
+#include "check.h"
 #include "vmx.h"
+
+/* Capability MSRs that the kernel's headers do not all have (SDM vol. 3D, A.3 and A.4). */
+#define VMX_PROCBASED_CTLS3 0x492
+#define VMX_EXIT_CTLS2 0x493
+
+static u64 read_capability(u32 msr)
+{
+	u64 val;
+
+	return rdmsrq_safe(msr, &val) ? 0 : val;
+}
+
+static void read_capabilities(struct ost_vmx_capabilities *c)
+{
+	bool exact;
+
+	c->basic = read_capability(MSR_IA32_VMX_BASIC);
+	exact = c->basic & BIT_ULL(55);
+	c->pin = read_capability(exact ? MSR_IA32_VMX_TRUE_PINBASED_CTLS : MSR_IA32_VMX_PINBASED_CTLS);
+	c->proc = read_capability(exact ? MSR_IA32_VMX_TRUE_PROCBASED_CTLS : MSR_IA32_VMX_PROCBASED_CTLS);
+	c->exit = read_capability(exact ? MSR_IA32_VMX_TRUE_EXIT_CTLS : MSR_IA32_VMX_EXIT_CTLS);
+	c->entry = read_capability(exact ? MSR_IA32_VMX_TRUE_ENTRY_CTLS : MSR_IA32_VMX_ENTRY_CTLS);
+	c->proc2 = read_capability(MSR_IA32_VMX_PROCBASED_CTLS2);
+	c->proc3 = read_capability(VMX_PROCBASED_CTLS3);
+	c->exit2 = read_capability(VMX_EXIT_CTLS2);
+	c->misc = read_capability(MSR_IA32_VMX_MISC);
+	c->ept_vpid = read_capability(MSR_IA32_VMX_EPT_VPID_CAP);
+	c->vmfunc = read_capability(MSR_IA32_VMX_VMFUNC);
+	c->cr0_fixed0 = read_capability(MSR_IA32_VMX_CR0_FIXED0);
+	c->cr0_fixed1 = read_capability(MSR_IA32_VMX_CR0_FIXED1);
+	c->cr4_fixed0 = read_capability(MSR_IA32_VMX_CR4_FIXED0);
+	c->cr4_fixed1 = read_capability(MSR_IA32_VMX_CR4_FIXED1);
+	c->phys_bits = cpuid_eax(0x80000008);
+	c->linear_bits = cpuid_eax(0x80000008) >> 8;
+	c->efer_reserved = ~(ost_efer_supported | EFER_LMA);
+}
+
+static u32 read_features(void)
+{
+	u32 eax, ebx, ecx, edx, features = 0;
+
+	cpuid_count(7, 0, &eax, &ebx, &ecx, &edx);
+	features |= ebx & BIT(2) ? OST_VMX_CPU_SGX : 0;
+	features |= ebx & BIT(11) ? OST_VMX_CPU_RTM : 0;
+	features |= ecx & BIT(24) ? OST_VMX_CPU_BUS_LOCK_DETECT : 0;
+	features |= ecx & BIT(7) || edx & BIT(20) ? OST_VMX_CPU_CET : 0;
+	if (eax) {
+		cpuid_count(7, 1, &eax, &ebx, &ecx, &edx);
+		features |= eax & BIT(26) ? OST_VMX_CPU_LAM : 0;
+	}
+	return features;
+}
+
+static u64 read_field(void *ctx, u32 field)
+{
+	return ost_vmcs_read(ctx, field);
+}
+
+/* The rule that the entry broke, of those that the CPU says it looked at; else what the CPU says. */
+static void find_rule(struct ost_vmx_vcpu *vmx, char *text)
+{
+	struct ost_vmx_capabilities cpu = {};
+	const struct ost_vmx_check check = {
+		.read = read_field,
+		.ctx = vmx,
+		.cpu = &cpu,
+		.vmcs_pa = vmx->vmcs_pa,
+		.vtpr = vmx->virtual_apic ? (u8 *)vmx->virtual_apic + APIC_TASKPRI : NULL,
+	};
+	struct ost_broken_rule broken;
+	enum ost_vmx_stage stage = OST_VMX_NR_STAGES;
+	const char *says;
+
+	if (vmx->vcpu.exit_index == OST_VMX_EXIT_INDEX_REFUSED) {
+		u32 error = ost_vmcs_read(vmx, VM_INSTRUCTION_ERROR);
+
+		says = ost_vmx_instruction_error(error);
+		if (error == VMXERR_ENTRY_INVALID_CONTROL_FIELD)
+			stage = OST_VMX_STAGE_CONTROLS;
+		else if (error == VMXERR_ENTRY_INVALID_HOST_STATE_FIELD)
+			stage = OST_VMX_STAGE_HOST;
+	} else {
+		says = ost_vmx_entry_failure(vmx->reason, ost_vmcs_get(vmx, EXIT_QUALIFICATION));
+		if ((u16)vmx->reason == EXIT_REASON_INVALID_STATE)
+			stage = OST_VMX_STAGE_GUEST;
+	}
+	read_capabilities(&cpu);
+	cpu.features = read_features();
+	if (stage < OST_VMX_NR_STAGES && ost_vmx_check_stage(&check, stage, &broken))
+		ost_broken_rule_format(text, OST_BROKEN_RULE_LEN, &broken);
+	else
+		snprintf(text, OST_BROKEN_RULE_LEN, "%s; no rule is known to be broken", says);
+}
+
+/* One line, for which there is room where there is none for more dumps. */
+static void explain(struct ost_vmx_vcpu *vmx)
+{
+	static DEFINE_RATELIMIT_STATE(limit, 60 * HZ, 60);
+	char text[OST_BROKEN_RULE_LEN];
+
+	if (!__ratelimit(&limit))
+		return;
+	find_rule(vmx, text);
+	pr_err("vcpu %u: entry refused: %s\n", vmx->vcpu.id, text);
+}
 
 static void dump_control(struct ost_vmx_vcpu *vmx)
 {
@@ -81,6 +191,9 @@ void ost_vmx_dump(struct ost_vcpu *vcpu)
 	static DEFINE_RATELIMIT_STATE(limit, 60 * HZ, 3);
 	struct ost_vmx_vcpu *vmx = to_vmx(vcpu);
 
+	if (vcpu->exit_index == OST_VMX_EXIT_INDEX_REFUSED ||
+	    (vmx->reason & VMX_EXIT_REASONS_FAILED_VMENTRY))
+		explain(vmx);
 	if (!__ratelimit(&limit))
 		return;
 	pr_err("vcpu %u on CPU %d\n", vcpu->id, vcpu->cpu);

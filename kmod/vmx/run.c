@@ -210,7 +210,9 @@ static void sync_from_vmcs(struct ost_vmx_vcpu *vmx, u8 cr8, bool entered)
 	}
 	if (unlikely(!entered))
 		return;
-	vmx->entry.flags |= BIT(OST_ENTRY_LAUNCHED);
+	/* An entry that failed in the guest's state leaves the VMCS as it was: not launched (27.8). */
+	if (likely(!(vmx->reason & VMX_EXIT_REASONS_FAILED_VMENTRY)))
+		vmx->entry.flags |= BIT(OST_ENTRY_LAUNCHED);
 	if (vmx->virtual_apic && unlikely(vmx->virtual_apic[VTPR] >> 4 != cr8))
 		ost_set_cr8(vcpu, vmx->virtual_apic[VTPR] >> 4 & 15);
 }

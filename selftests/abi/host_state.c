@@ -102,7 +102,7 @@ static long run_with_fpu(int fd, const struct fpu *in, struct fpu *out)
 
 TEST_F(host, fpu_registers_are_the_threads_own)
 {
-	struct fpu in = { .fcw = 0x0f3f, .fsw = 7 << 11 }, out;
+	struct fpu in = { .fcw = 0x0f7f, .fsw = 7 << 11 }, out;
 	uint32_t mxcsr = 0;
 	int i, j;
 

@@ -18,7 +18,7 @@ static void change(const u8 *record)
 	memcpy(&where, record, sizeof(where));
 	memcpy(&val, record + 2, sizeof(val));
 	if (where & IN_CPU)
-		((u64 *)&m.cpu)[where % (offsetof(struct ost_vmx_cpu, phys_bits) / 8)] = val;
+		((u64 *)&m.cpu)[where % (offsetof(struct ost_vmx_capabilities, phys_bits) / 8)] = val;
 	else
 		m.vmcs[where % NR_FIELDS] ^= val;
 }

@@ -34,7 +34,7 @@ const char *const state_names[NR_STATES] = {
 
 enum { ES, CS, SS, DS, FS, GS, LDTR, TR };
 
-static const struct ost_vmx_cpu all_cpu = {
+static const struct ost_vmx_capabilities all_cpu = {
 	.basic = REVISION | BIT_ULL(55),
 	.pin = PIN_ONES | (u64)PIN_ALL << 32,
 	.proc = PROC_ONES | (u64)PROC_ALL << 32,

@@ -11,7 +11,7 @@
 #define VMCS_PA 0x12345000ull
 
 struct machine {
-	struct ost_vmx_cpu cpu;
+	struct ost_vmx_capabilities cpu;
 	struct ost_vmx_check check;
 	u64 vmcs[NR_FIELDS];
 	u32 link_id;

@@ -44,7 +44,7 @@ struct row {
 	struct change change[5];
 	u32 field;		/* which is named */
 	const char *rule;
-	void (*cpu)(struct ost_vmx_cpu *cpu);
+	void (*cpu)(struct ost_vmx_capabilities *cpu);
 };
 
 /* Rows leave out what they have no use for. */
@@ -71,68 +71,68 @@ struct row {
 #define SOFT (VALID | INTR_TYPE_SOFT_INTR | 0x80)
 #define MTF (VALID | INTR_TYPE_OTHER_EVENT)
 
-static void no_ad(struct ost_vmx_cpu *cpu)
+static void no_ad(struct ost_vmx_capabilities *cpu)
 {
 	cpu->ept_vpid &= ~VMX_EPT_AD_BIT;
 }
 
-static void other_ept(struct ost_vmx_cpu *cpu)
+static void other_ept(struct ost_vmx_capabilities *cpu)
 {
 	cpu->ept_vpid |= VMX_EPTP_UC_BIT | VMX_EPT_PAGE_WALK_5_BIT;
 }
 
-static void tracing(struct ost_vmx_cpu *cpu)
+static void tracing(struct ost_vmx_capabilities *cpu)
 {
 	cpu->tracing = true;
 }
 
-static void addresses_32bit(struct ost_vmx_cpu *cpu)
+static void addresses_32bit(struct ost_vmx_capabilities *cpu)
 {
 	cpu->basic |= BIT_ULL(48);
 }
 
-static void no_mtf(struct ost_vmx_cpu *cpu)
+static void no_mtf(struct ost_vmx_capabilities *cpu)
 {
 	cpu->proc &= ~((u64)CPU_BASED_MONITOR_TRAP_FLAG << 32);
 }
 
-static void no_cet(struct ost_vmx_cpu *cpu)
+static void no_cet(struct ost_vmx_capabilities *cpu)
 {
 	cpu->features &= ~OST_VMX_CPU_CET;
 }
 
-static void any_error_code(struct ost_vmx_cpu *cpu)
+static void any_error_code(struct ost_vmx_capabilities *cpu)
 {
 	cpu->basic |= BIT_ULL(56);
 }
 
-static void no_features(struct ost_vmx_cpu *cpu)
+static void no_features(struct ost_vmx_capabilities *cpu)
 {
 	cpu->features = 0;
 }
 
-static void only_active(struct ost_vmx_cpu *cpu)
+static void only_active(struct ost_vmx_capabilities *cpu)
 {
 	cpu->misc &= ~(BIT(8) | BIT(7) | BIT(6));
 }
 
-static void other_revision(struct ost_vmx_cpu *cpu)
+static void other_revision(struct ost_vmx_capabilities *cpu)
 {
 	cpu->basic ^= 1;
 }
 
-static void no_secondary(struct ost_vmx_cpu *cpu)
+static void no_secondary(struct ost_vmx_capabilities *cpu)
 {
 	cpu->proc &= ~((u64)CPU_BASED_ACTIVATE_SECONDARY_CONTROLS << 32);
 	cpu->proc2 = 0;
 }
 
-static void no_ept(struct ost_vmx_cpu *cpu)
+static void no_ept(struct ost_vmx_capabilities *cpu)
 {
 	cpu->proc2 &= ~((u64)(SECONDARY_EXEC_ENABLE_EPT | SECONDARY_EXEC_UNRESTRICTED_GUEST) << 32);
 }
 
-static void no_efer_cet_loads(struct ost_vmx_cpu *cpu)
+static void no_efer_cet_loads(struct ost_vmx_capabilities *cpu)
 {
 	cpu->exit &= ~((u64)(VM_EXIT_LOAD_IA32_EFER | OST_VMX_EXIT_LOAD_CET) << 32);
 	cpu->entry &= ~((u64)(VM_ENTRY_LOAD_IA32_EFER | OST_VMX_ENTRY_LOAD_CET) << 32);
