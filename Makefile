@@ -16,8 +16,8 @@ VENDOR   ?=
 EMULATOR ?=
 
 build   := $(abspath build)
-run-options = --kernel '$(KERNEL)' $(if $(VENDOR),--vendor '$(VENDOR)') \
-	$(if $(EMULATOR),--emulator '$(EMULATOR)') $(if $(KVM),--kvm)
+host-options = --kernel '$(KERNEL)' $(if $(VENDOR),--vendor '$(VENDOR)') $(if $(EMULATOR),--emulator '$(EMULATOR)')
+run-options = $(host-options) $(if $(KVM),--kvm)
 modules := /lib/modules/$(shell uname -r)
 .DEFAULT_GOAL := help
 
@@ -67,8 +67,8 @@ check: deps-build deps-lint	## Build with W=1 and sparse for KERNEL, check scrip
 	@scripts/check-scripts
 
 ## Try by hand
-shell: deps-build deps-host	## A shell in an emulated host with the module loaded. ARGS='--with-kvm …' for hostrun
-	@selftests/hosts/hostrun --kernel '$(KERNEL)' --tty --timeout 0 $(ARGS) -- sh
+shell: deps-build deps-host	## A shell in an emulated host with the module loaded. VENDOR=, ARGS='--with-kvm …' for hostrun
+	@selftests/hosts/hostrun $(host-options) --tty --timeout 0 $(ARGS) -- sh
 
 debug: deps-build deps-host	## The same, to which gdb can attach: gdb -x build/gdb-KERNEL
 	@selftests/hosts/hostrun --kernel '$(KERNEL)' --gdb --tty --timeout 0 $(ARGS) -- sh

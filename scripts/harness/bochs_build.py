@@ -30,10 +30,29 @@ _EDITS = [
     # (SDM vol. 3C, 26.5), so that a guest that spins with IF=0 would never be left again.
     ("cpu/vmx.cc", r"(  BX_CPU_THIS_PTR in_vmx_guest = true;\n)",
      r"\1  handleInterruptMaskChange();\n"),
-    # The same on VMRUN, where V_INTR_MASKING leaves it to the host's IF (APM vol. 2, 15.21.1).
+    # The same on VMRUN, where V_INTR_MASKING leaves it to the host's IF (APM vol. 2, 15.21.1), and
+    # where the guest's IF masks virtual interrupts.
     ("cpu/svm.cc", r"(  BX_CPU_THIS_PTR in_svm_guest = true;\n)",
-     r"\1  if (SVM_V_INTR_MASKING && SVM_HOST_IF)\n"
+     r"\1  handleInterruptMaskChange();\n"
+     r"  if (SVM_V_INTR_MASKING && SVM_HOST_IF)\n"
      r"    unmask_event(BX_EVENT_PENDING_INTR | BX_EVENT_PENDING_LAPIC_INTR);\n"),
+    # A #DB has written DR6 before it is intercepted (APM vol. 2, 15.12.2).
+    ("cpu/svm.cc", r"(?=  BX_CPU_THIS_PTR debug_trap = 0; // clear debug_trap field)",
+     r"  if (vector == BX_DB_EXCEPTION)\n"
+     r"    BX_CPU_THIS_PTR dr6.val32 = (BX_CPU_THIS_PTR dr6.val32 & 0xffff6ff0) |\n"
+     r"                                (BX_CPU_THIS_PTR debug_trap & 0x0000e00f);\n"),
+    # VMRUN loads CR2. #VMEXIT can leave a guest that is in virtual-8086 mode or that is stepped, and a
+    # trap that is due to the guest does not come in the host.
+    ("cpu/svm.cc", r"(?=  BX_CPU_THIS_PTR dr6\.set32\(guest\.dr6\);)",
+     r"  BX_CPU_THIS_PTR cr2 = guest.cr2;\n"),
+    ("cpu/svm.cc", r"(?=  setEFlags\(host->eflags & ~EFlagsVMMask\);)",
+     r"  BX_CPU_THIS_PTR eflags &= ~EFlagsVMMask;\n"
+     r"  BX_CPU_THIS_PTR debug_trap = 0;\n"
+     r"  BX_CPU_THIS_PTR inhibit_mask = 0;\n"),
+    # A guest of SVM enters long mode with the 16-bit TSS that it has from reset, as every kernel's
+    # second CPU does.
+    ("cpu/crregs.cc", r"if \(BX_CPU_THIS_PTR tr\.cache\.type <= 3\)",
+     r"if (BX_CPU_THIS_PTR tr.cache.type <= 3 && ! BX_CPU_THIS_PTR in_svm_guest)"),
     # A posted-interrupt descriptor is aligned to 64 bytes, not to a page (SDM vol. 3C, 26.2.1.1).
     ("cpu/vmx.cc", r"! IsValidPageAlignedPhyAddr\(vm->pid_addr\)",
      r"! IsValidPhyAddr(vm->pid_addr) || (vm->pid_addr & 63)"),
@@ -54,6 +73,7 @@ _EDITS = [
     ("cpu/vapic.cc", r'BX_INFO\(\("(Pending|Clear) Virtual', r'BX_DEBUG(("\1 Virtual'),
     ("cpu/vapic.cc", r'BX_INFO\(\("Virtual Apic', r'BX_DEBUG(("Virtual Apic'),
     ("cpu/msr.cc", r'BX_ERROR\(\("(RDMSR|WRMSR): Unknown', r'BX_DEBUG(("\1: Unknown'),
+    ("cpu/svm.cc", r'BX_ERROR\(\("SVM VMEXIT: ', r'BX_DEBUG(("SVM VMEXIT: '),
     ("cpu/paging.cc", r'BX_ERROR\(\("VMEXIT: EPT', r'BX_DEBUG(("VMEXIT: EPT'),
     # A halted CPU counts as if it had executed a quantum, so that time runs faster the fewer CPUs have
     # work. It counts nothing; when all are halted, time goes on to the next thing that happens.

@@ -75,6 +75,8 @@ class Qemu(emulator.Emulator):
         return 1 if self.options.cpus > 1 else 0
 
     def check(self):
+        if self.options.emulator_log:
+            raise cache.Failure("--emulator-log: QEMU has no such log; Bochs has (--emulator bochs)")
         for name in ("share", "userland"):
             folder = getattr(self.options, name)
             if folder is not None and "," in str(folder.resolve()):
