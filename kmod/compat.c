@@ -4,7 +4,7 @@
 #include "compat.h"
 #include "compat_init.h"
 
-#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 16, 0)
+#if OST_XFER_WRITES_VCPU
 /* See ost_xfer_work(): written to by any thread that meets a signal, read by nobody. */
 struct kvm_vcpu *ost_scratch_kvm_vcpu;
 
@@ -38,27 +38,16 @@ void ost_compat_exit(void)
 #endif
 
 static struct syscore_ops syscore_ops;
-
-#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 19, 0)
-static struct syscore syscore = {
-	.ops = &syscore_ops,
-};
-
-#define do_register() register_syscore(&syscore)
-#define do_unregister() unregister_syscore(&syscore)
-#else
-#define do_register() register_syscore_ops(&syscore_ops)
-#define do_unregister() unregister_syscore_ops(&syscore_ops)
-#endif
+OST_DEFINE_SYSCORE(syscore, &syscore_ops);
 
 void ost_register_syscore(int (*suspend)(OST_SYSCORE_ARG), void (*resume)(OST_SYSCORE_ARG))
 {
 	syscore_ops.suspend = suspend;
 	syscore_ops.resume = resume;
-	do_register();
+	ost_syscore_register(syscore);
 }
 
 void ost_unregister_syscore(void)
 {
-	do_unregister();
+	ost_syscore_unregister(syscore);
 }

@@ -42,14 +42,15 @@
  * 0, or -EINTR. Before 6.16 the kernel's function writes an exit reason into a struct kvm_vcpu of
  * the stock module when it meets a signal; it gets one to scribble on (compat.c).
  */
+#define OST_XFER_WRITES_VCPU (LINUX_VERSION_CODE < KERNEL_VERSION(6, 16, 0))
 static inline int ost_xfer_work(void)
 {
-#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 16, 0)
-	return xfer_to_guest_mode_handle_work();
-#else
+#if OST_XFER_WRITES_VCPU
 	extern struct kvm_vcpu *ost_scratch_kvm_vcpu;
 
 	return xfer_to_guest_mode_handle_work(ost_scratch_kvm_vcpu);
+#else
+	return xfer_to_guest_mode_handle_work();
 #endif
 }
 
@@ -79,8 +80,14 @@ static inline bool ost_softirqs_held_up(void)
  */
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 19, 0)
 #define OST_SYSCORE_ARG void *data
+#define OST_DEFINE_SYSCORE(name, callbacks) static struct syscore name = { .ops = callbacks }
+#define ost_syscore_register(name) register_syscore(&(name))
+#define ost_syscore_unregister(name) unregister_syscore(&(name))
 #else
 #define OST_SYSCORE_ARG void
+#define OST_DEFINE_SYSCORE(name, callbacks) static struct syscore_ops *const name = callbacks
+#define ost_syscore_register(name) register_syscore_ops(name)
+#define ost_syscore_unregister(name) unregister_syscore_ops(name)
 #endif
 void ost_register_syscore(int (*suspend)(OST_SYSCORE_ARG), void (*resume)(OST_SYSCORE_ARG));
 void ost_unregister_syscore(void);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "device.h"
@@ -92,15 +93,11 @@ struct config machine_config(void)
 
 int machine_file(uint64_t size)
 {
-	char name[] = "/tmp/vmm-unit-XXXXXX";
-	int fd = mkstemp(name);
+	int fd = memfd_create("vmm-unit", MFD_CLOEXEC);
 
-	if (fd >= 0) {
-		unlink(name);
-		if (ftruncate(fd, size) < 0) {
-			close(fd);
-			fd = -1;
-		}
+	if (fd >= 0 && ftruncate(fd, size) < 0) {
+		close(fd);
+		fd = -1;
 	}
 	return fd;
 }
