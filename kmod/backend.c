@@ -15,10 +15,7 @@ static const struct ost_backend *const backends[] = {
 	&ost_vmx_backend,
 };
 
-/*
- * They are bound before the device node exists, so the initial targets (the first backend's) are
- * never called on another vendor's CPU.
- */
+/* Bound before the device node exists: nobody calls them before. */
 DEFINE_STATIC_CALL_NULL(ost_run, *((struct ost_backend *)0)->run);
 DEFINE_STATIC_CALL_NULL(ost_handle_exit, *((struct ost_backend *)0)->handle_exit);
 DEFINE_STATIC_CALL_NULL(ost_handle_exit_irqoff, *((struct ost_backend *)0)->handle_exit_irqoff);
@@ -26,6 +23,8 @@ DEFINE_STATIC_CALL_NULL(ost_cache_reg, *((struct ost_backend *)0)->cache_reg);
 DEFINE_STATIC_CALL_NULL(ost_skip_instruction, *((struct ost_backend *)0)->skip_instruction);
 DEFINE_STATIC_CALL_NULL(ost_irq_allowed, *((struct ost_backend *)0)->irq_allowed);
 DEFINE_STATIC_CALL_NULL(ost_inject_irq, *((struct ost_backend *)0)->inject_irq);
+DEFINE_STATIC_CALL_NULL(ost_set_interrupt_shadow,
+			*((struct ost_backend *)0)->set_interrupt_shadow);
 DEFINE_STATIC_CALL_NULL(ost_get_cpl, *((struct ost_backend *)0)->get_cpl);
 DEFINE_STATIC_CALL_NULL(ost_vcpu_load_hw, *((struct ost_backend *)0)->vcpu_load);
 DEFINE_STATIC_CALL_NULL(ost_vcpu_put_hw, *((struct ost_backend *)0)->vcpu_put);
@@ -40,6 +39,7 @@ static void __init bind(const struct ost_backend *b)
 	static_call_update(ost_skip_instruction, b->skip_instruction);
 	static_call_update(ost_irq_allowed, b->irq_allowed);
 	static_call_update(ost_inject_irq, b->inject_irq);
+	static_call_update(ost_set_interrupt_shadow, b->set_interrupt_shadow);
 	static_call_update(ost_get_cpl, b->get_cpl);
 	static_call_update(ost_vcpu_load_hw, b->vcpu_load);
 	static_call_update(ost_vcpu_put_hw, b->vcpu_put);

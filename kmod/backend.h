@@ -69,7 +69,10 @@ struct ost_backend {
 	/* Allocates the vendor's part of a zeroed vCPU; destroy undoes a successful create. */
 	int (*vcpu_create)(struct ost_vcpu *vcpu);
 	void (*vcpu_destroy)(struct ost_vcpu *vcpu);
-	/* Puts the vendor's state to what follows RESET or (init_event) INIT. [vcpu] */
+	/*
+	 * Puts what only the vendor knows of to what follows RESET or (init_event) INIT; registers, segments
+	 * and MSRs are set by the core behind it. [vcpu]
+	 */
 	void (*vcpu_reset)(struct ost_vcpu *vcpu, bool init_event);
 	/* The vCPU comes to / leaves this CPU (ioctl start and end, preemption). [atomic] */
 	void (*vcpu_load)(struct ost_vcpu *vcpu, int cpu);
@@ -114,8 +117,6 @@ struct ost_backend {
 	/* MSRs that live in the VMCB or VMCS. 0, or -ENOENT when it is not one of the backend's. [vcpu] */
 	int (*get_msr)(struct ost_vcpu *vcpu, u32 index, u64 *data);
 	int (*set_msr)(struct ost_vcpu *vcpu, u32 index, u64 data);
-	/* vcpu->tsc_offset or tsc_ratio changed. [vcpu] */
-	void (*update_tsc)(struct ost_vcpu *vcpu);
 
 	/* STI and MOV SS shadow as KVM_X86_SHADOW_INT_* bits. [vcpu] */
 	u32 (*get_interrupt_shadow)(struct ost_vcpu *vcpu);
@@ -145,12 +146,10 @@ struct ost_backend {
 	/* Forget the vCPU's TLB entries before the next entry. Any context. */
 	void (*flush_tlb)(struct ost_vcpu *vcpu);
 	/*
-	 * Advances RIP past the instruction that exited, ends the interrupt shadow, and raises the #DB
-	 * of a single step. OST_RUN, or what emulating it for its length came to. [vcpu]
+	 * ost_advance_rip() past the instruction that exited; ost_skip_by_decoding() where the CPU does not
+	 * tell how long it is. [vcpu]
 	 */
 	int (*skip_instruction)(struct ost_vcpu *vcpu);
-	/* Bytes the CPU left of the instruction that exited, 0..15 of them (DecodeAssists). [vcpu] */
-	int (*insn_bytes)(struct ost_vcpu *vcpu, u8 *buf);
 	/* Entry failed or an exit made no sense: says all that is known, rate-limited. [vcpu] */
 	void (*dump)(struct ost_vcpu *vcpu);
 
@@ -177,6 +176,7 @@ DECLARE_STATIC_CALL(ost_cache_reg, *((struct ost_backend *)0)->cache_reg);
 DECLARE_STATIC_CALL(ost_skip_instruction, *((struct ost_backend *)0)->skip_instruction);
 DECLARE_STATIC_CALL(ost_irq_allowed, *((struct ost_backend *)0)->irq_allowed);
 DECLARE_STATIC_CALL(ost_inject_irq, *((struct ost_backend *)0)->inject_irq);
+DECLARE_STATIC_CALL(ost_set_interrupt_shadow, *((struct ost_backend *)0)->set_interrupt_shadow);
 DECLARE_STATIC_CALL(ost_get_cpl, *((struct ost_backend *)0)->get_cpl);
 DECLARE_STATIC_CALL(ost_vcpu_load_hw, *((struct ost_backend *)0)->vcpu_load);
 DECLARE_STATIC_CALL(ost_vcpu_put_hw, *((struct ost_backend *)0)->vcpu_put);

@@ -176,7 +176,6 @@ static bool set_offset_locked(struct ost_vcpu *vcpu, u64 offset)
 /* What follows from a new offset or rate. */
 static void tsc_changed(struct ost_vcpu *vcpu, bool matched_changed)
 {
-	ost_backend->update_tsc(vcpu);
 	if (vcpu->apic)
 		ost_lapic_timer_rearm(vcpu);
 	ost_request(vcpu, OST_REQ_CLOCK);
@@ -210,7 +209,6 @@ static void set_offset_sched_in(struct ost_vcpu *vcpu, u64 offset)
 {
 	bool changed = write_offset(vcpu, offset);
 
-	ost_backend->update_tsc(vcpu);
 	vcpu->clock.rearm_timer = true;
 	ost_request(vcpu, OST_REQ_CLOCK);
 	if (changed)
@@ -432,8 +430,6 @@ void ost_clock_update(struct ost_vcpu *vcpu)
 	struct moment m;
 	struct scale s;
 
-	/* The offset may have been changed for it (ost_clock_host_resumed). */
-	ost_backend->update_tsc(vcpu);
 	if (unlikely(vcpu->clock.rearm_timer)) {
 		vcpu->clock.rearm_timer = false;
 		if (vcpu->apic)

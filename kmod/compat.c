@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Objects that kmod/compat.h needs on some kernels. */
 #include <linux/slab.h>
+#include <asm/segment.h>
 #include "compat.h"
 #include "compat_init.h"
+
+const u16 ost_verw_selector = __KERNEL_DS;
 
 #if OST_XFER_WRITES_VCPU
 /* See ost_xfer_work(): written to by any thread that meets a signal, read by nobody. */

@@ -155,13 +155,21 @@ static inline void ost_ibpb_before_user(void)
 #endif
 }
 
-/* The host's machine check handler, for a machine check that ended a guest's run. [irqoff] */
-static inline void ost_machine_check(struct pt_regs *regs)
+/*
+ * The host's machine check handler, for a machine check whose delivery a guest's exit took the place of.
+ * It met nothing of the kernel's, so the handler gets registers that look like user space's. [irqoff]
+ */
+static inline void ost_machine_check(void)
 {
 #ifdef CONFIG_X86_MCE
-	do_machine_check(regs);
+	struct pt_regs regs = { .cs = 3, .flags = X86_EFLAGS_IF };
+
+	do_machine_check(&regs);
 #endif
 }
+
+/* The operand of OST_CLEAR_CPU_BUFFERS. */
+extern const u16 ost_verw_selector;
 
 /* Kernels from 6.10 give the field another name, to warn of reading it twice. */
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 10, 0)

@@ -19,12 +19,12 @@
 #endif
 
 /*
- * VERW with a memory operand, where the host asks for it before a guest runs (MDS, TSA). Clobbers
- * RFLAGS.ZF only.
+ * VERW with a memory operand, where the host asks for it before a guest runs (MDS, TSA). The operand is
+ * compat.c's; the kernel's own is reserved for the stock modules in newer kernels. Clobbers RFLAGS.ZF only.
  */
-.macro OST_CLEAR_CPU_BUFFERS selector:req
+.macro OST_CLEAR_CPU_BUFFERS
 	ALTERNATIVE "jmp .Lskip_verw_\@", "", OST_FEATURE_CLEAR_CPU_BUF
-	verw \selector(%rip)
+	verw ost_verw_selector(%rip)
 .Lskip_verw_\@:
 .endm
 

@@ -13,6 +13,7 @@
 #include "backend.h"
 #include "clock.h"
 #include "cpuid.h"
+#include "exit.h"
 #include "io.h"
 #include "irqchip/irqchip.h"
 #include "msr.h"
@@ -776,11 +777,9 @@ static int decode_only(struct ost_vcpu *vcpu)
 	return ost_emul_decode(e);
 }
 
-static int skip(struct ost_vcpu *vcpu)
+int ost_skip_by_decoding(struct ost_vcpu *vcpu)
 {
-	struct ost_emul *e = &vcpu->emul;
-	u64 rflags;
-
+	vcpu->stats.emulations++;
 	switch (decode_only(vcpu)) {
 	case OST_EMUL_OK:
 		break;
@@ -790,29 +789,19 @@ static int skip(struct ost_vcpu *vcpu)
 	default:
 		return internal_error(vcpu);
 	}
-	ost_reg_set(vcpu, OST_REG_RIP, ost_emul_next_rip(e));
-	ost_backend->set_interrupt_shadow(vcpu, 0);
-	rflags = ost_rflags(vcpu);
-	if (unlikely(rflags & X86_EFLAGS_RF))
-		ost_reg_set(vcpu, OST_REG_RFLAGS, rflags & ~(u64)X86_EFLAGS_RF);
-	if (unlikely(rflags & X86_EFLAGS_TF))
-		return ost_debug_exception(vcpu, DR_STEP);
-	return OST_RUN;
+	return ost_advance_rip(vcpu, ost_emul_next_rip(&vcpu->emul));
 }
 
-int ost_emulate_instruction(struct ost_vcpu *vcpu, gpa_t gpa, u32 flags)
+int ost_mmio(struct ost_vcpu *vcpu, gpa_t gpa, const u8 *insn, u32 len)
 {
 	struct ost_emul *e = &vcpu->emul;
-	u8 bytes[OST_EMUL_MAX_LEN];
 	int r;
 
 	vcpu->stats.emulations++;
-	if (flags & OST_EMUL_SKIP)
-		return skip(vcpu);
 	ost_vcpu_preemptible(vcpu);
 	if (event_in_flight(vcpu))
 		return delivery_error(vcpu, gpa);
-	ost_emul_begin(e, bytes, ost_backend->insn_bytes(vcpu, bytes));
+	ost_emul_begin(e, insn, len);
 	load_state(vcpu);
 	r = ost_emul_decode(e);
 	if (r == OST_EMUL_FAULT) {
@@ -826,7 +815,7 @@ int ost_emulate_instruction(struct ost_vcpu *vcpu, gpa_t gpa, u32 flags)
 	return run_emulator(vcpu);
 }
 
-int ost_mmio(struct ost_vcpu *vcpu, gpa_t gpa)
+int ost_emulate_instruction(struct ost_vcpu *vcpu)
 {
-	return ost_emulate_instruction(vcpu, gpa, 0);
+	return ost_mmio(vcpu, ~0ull, NULL, 0);
 }

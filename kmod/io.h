@@ -78,14 +78,20 @@ void ost_pio_to_user(struct ost_vcpu *vcpu, u16 port, u32 size, u32 count, bool 
 /* At vCPU creation. */
 void ost_emulation_init(struct ost_vcpu *vcpu);
 
-/* Why ost_emulate_instruction() is asked. */
-#define OST_EMUL_SKIP BIT(0)	/* only advance RIP over it; [vcpu or atomic] */
 /*
- * Emulates the instruction at RIP, which exited on an access to gpa (or ~0). May end in a userspace
- * exit that completes it later. OST_RUN / OST_USER / -errno. [vcpu]
+ * Emulates the instruction at RIP, which exited. May end in a userspace exit that completes it later.
+ * OST_RUN / OST_USER / -errno. [vcpu]
  */
-int ost_emulate_instruction(struct ost_vcpu *vcpu, gpa_t gpa, u32 flags);
-/* The nested page fault at gpa could not be mapped: device memory. [vcpu] */
-int ost_mmio(struct ost_vcpu *vcpu, gpa_t gpa);
+int ost_emulate_instruction(struct ost_vcpu *vcpu);
+/*
+ * The same for one that exited on an access to device memory at gpa. `insn` holds its first `len` bytes,
+ * where the CPU has left them; else len is 0. [vcpu]
+ */
+int ost_mmio(struct ost_vcpu *vcpu, gpa_t gpa, const u8 *insn, u32 len);
+/*
+ * Advances RIP over the instruction there, whose length the CPU did not tell. What ost_advance_rip()
+ * says, or what came of fetching it. [vcpu or atomic]
+ */
+int ost_skip_by_decoding(struct ost_vcpu *vcpu);
 
 #endif

@@ -555,6 +555,13 @@ void ost_msr_destroy(struct ost_vcpu *vcpu)
 
 void ost_msr_reset(struct ost_vcpu *vcpu, bool init_event)
 {
+	static const u32 zeroed[] = {
+		MSR_STAR, MSR_LSTAR, MSR_CSTAR, MSR_SYSCALL_MASK, MSR_KERNEL_GS_BASE,
+		MSR_IA32_SYSENTER_CS, MSR_IA32_SYSENTER_ESP, MSR_IA32_SYSENTER_EIP,
+		MSR_IA32_SPEC_CTRL,
+	};
+	int i;
+
 	/* Without a LAPIC in the kernel the VMM has it, and nobody changes its base here. */
 	if (!vcpu->apic && !init_event)
 		vcpu->apic_base = APIC_DEFAULT_PHYS_BASE | MSR_IA32_APICBASE_ENABLE |
@@ -571,8 +578,8 @@ void ost_msr_reset(struct ost_vcpu *vcpu, bool init_event)
 		write_tsc_aux(vcpu, MSR_TSC_AUX, 0, true);
 		ost_mtrr_reset(vcpu);
 		ost_mce_reset(vcpu);
-		vcpu->spec_ctrl = 0;
-		ost_backend->set_msr(vcpu, MSR_IA32_SPEC_CTRL, 0);
+		for (i = 0; i < ARRAY_SIZE(zeroed); i++)
+			ost_backend->set_msr(vcpu, zeroed[i], 0);
 	}
 	ost_cpuid_refresh(vcpu);
 }

@@ -223,40 +223,6 @@ static int wait_runnable(struct ost_vcpu *vcpu)
 	return OST_RUN;
 }
 
-int ost_exit_hlt(struct ost_vcpu *vcpu)
-{
-	int r = static_call(ost_skip_instruction)(vcpu);
-
-	if (r != OST_RUN)
-		return r;
-	if (!vcpu->apic) {
-		vcpu->run->exit_reason = KVM_EXIT_HLT;
-		return OST_USER;
-	}
-	WRITE_ONCE(vcpu->mp_state, KVM_MP_STATE_HALTED);
-	return OST_RUN;
-}
-
-int ost_exit_hypercall(struct ost_vcpu *vcpu)
-{
-	/* None is offered in CPUID: the ABI's answer to an unknown one, or to one from user mode. */
-	long r = static_call(ost_get_cpl)(vcpu) ? -KVM_EPERM : -KVM_ENOSYS;
-
-	ost_reg_set(vcpu, OST_REG_RAX, ost_mode64(vcpu) ? (u64)r : (u32)r);
-	return static_call(ost_skip_instruction)(vcpu);
-}
-
-int ost_exit_unexpected(struct ost_vcpu *vcpu, u64 reason)
-{
-	ost_backend->dump(vcpu);
-	vcpu->run->exit_reason = KVM_EXIT_INTERNAL_ERROR;
-	vcpu->run->internal.suberror = KVM_INTERNAL_ERROR_UNEXPECTED_EXIT_REASON;
-	vcpu->run->internal.ndata = 2;
-	vcpu->run->internal.data[0] = reason;
-	vcpu->run->internal.data[1] = vcpu->cpu;
-	return OST_USER;
-}
-
 /* --- KVM_RUN --- */
 
 /* Userspace has the interrupt controller, and wants to know when it may send an interrupt. */

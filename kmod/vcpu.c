@@ -25,6 +25,27 @@ static struct ost_vcpu *from_notifier(struct preempt_notifier *pn)
 	return container_of(pn, struct ost_vcpu, preempt);
 }
 
+/* The vCPU that each CPU ran last, only compared, never followed. */
+static DEFINE_PER_CPU(struct ost_vcpu *, last_vcpu);
+
+/* What one vCPU has trained the branch predictor to must not steer the next. */
+static void separate_from_last(struct ost_vcpu *vcpu)
+{
+	if (this_cpu_read(last_vcpu) == vcpu)
+		return;
+	this_cpu_write(last_vcpu, vcpu);
+	ost_ibpb();
+}
+
+/* Its memory may become another vCPU's, which must not be taken for this one. */
+static void forget_last(struct ost_vcpu *vcpu)
+{
+	int cpu;
+
+	for_each_possible_cpu(cpu)
+		cmpxchg(per_cpu_ptr(&last_vcpu, cpu), vcpu, NULL);
+}
+
 static void load_here(struct ost_vcpu *vcpu)
 {
 	int cpu = smp_processor_id();
@@ -33,6 +54,7 @@ static void load_here(struct ost_vcpu *vcpu)
 	/* ost_vcpu_kick() may read it while we still are outside: no order is needed. */
 	WRITE_ONCE(vcpu->cpu, cpu);
 	static_call(ost_vcpu_load_hw)(vcpu, cpu);
+	separate_from_last(vcpu);
 	vcpu->loaded = true;
 	ost_clock_vcpu_load(vcpu, last != cpu);
 	if (last != cpu && last >= 0)
@@ -85,6 +107,26 @@ void ost_vcpu_preemptible(struct ost_vcpu *vcpu)
 
 /* --- life --- */
 
+/* SDM vol. 3A, table 9-1; APM vol. 2, table 14-1 */
+static void reset_segments(struct ost_vcpu *vcpu)
+{
+	static const struct kvm_segment data = { .limit = 0xffff, .type = 3, .s = 1, .present = 1 };
+	static const struct kvm_segment code = {
+		.base = 0xffff0000, .selector = 0xf000, .limit = 0xffff, .type = 11, .s = 1, .present = 1,
+	};
+	static const struct kvm_segment ldt = { .limit = 0xffff, .type = 2, .present = 1 };
+	static const struct kvm_segment tss = { .limit = 0xffff, .type = 3, .present = 1 };
+	static const struct kvm_dtable table = { .limit = 0xffff };
+	int seg;
+
+	for (seg = OST_SEG_ES; seg <= OST_SEG_GS; seg++)
+		ost_backend->set_segment(vcpu, seg, seg == OST_SEG_CS ? &code : &data);
+	ost_backend->set_segment(vcpu, OST_SEG_LDTR, &ldt);
+	ost_backend->set_segment(vcpu, OST_SEG_TR, &tss);
+	ost_backend->set_dt(vcpu, false, &table);
+	ost_backend->set_dt(vcpu, true, &table);
+}
+
 void ost_vcpu_reset(struct ost_vcpu *vcpu, bool init_event)
 {
 	/* INIT keeps CD and NW (SDM vol. 3A, table 9-1, note 2). */
@@ -102,6 +144,9 @@ void ost_vcpu_reset(struct ost_vcpu *vcpu, bool init_event)
 	memset(vcpu->dr, 0, sizeof(vcpu->dr));
 	vcpu->dr6 = OST_DR6_FIXED_1;
 	vcpu->dr7 = OST_DR7_FIXED_1;
+	vcpu->dr_live = false;
+	if (!init_event)
+		vcpu->spec_ctrl_direct = false;
 	vcpu->cr2 = 0;
 	memset(vcpu->regs, 0, sizeof(vcpu->regs));
 	vcpu->regs_avail = ~0u;
@@ -117,6 +162,7 @@ void ost_vcpu_reset(struct ost_vcpu *vcpu, bool init_event)
 	ost_backend->set_cr4(vcpu, 0);
 	ost_backend->set_cr3(vcpu, 0);
 	ost_backend->set_cr0(vcpu, X86_CR0_ET | cache_bits);
+	reset_segments(vcpu);
 	ost_msr_reset(vcpu, init_event);
 	ost_fpu_reset(vcpu, init_event);
 	ost_clock_reset(vcpu, init_event);
@@ -168,6 +214,7 @@ static struct ost_vcpu *vcpu_new(struct ost_vm *vm, u32 id)
 	return vcpu;
 
 err_backend:
+	forget_last(vcpu);
 	ost_backend->vcpu_destroy(vcpu);
 err_msr:
 	ost_msr_destroy(vcpu);
@@ -186,6 +233,7 @@ void ost_vcpu_destroy(struct ost_vcpu *vcpu)
 {
 	if (vcpu->apic)
 		ost_lapic_destroy(vcpu);
+	forget_last(vcpu);
 	ost_backend->vcpu_destroy(vcpu);
 	ost_cpuid_destroy(vcpu);
 	ost_msr_destroy(vcpu);

@@ -108,11 +108,13 @@ struct ost_vcpu {
 	u32 regs_dirty;
 	u64 cr2;		/* right outside of ost_run only */
 	u64 dr[4], dr6, dr7;
+	bool dr_live;		/* the guest may use MOV DR during the next entry */
 	u64 apic_base;		/* IA32_APIC_BASE */
 	u64 cr8;		/* without an in-kernel irqchip; see ost_get_cr8() */
 	u64 pat;
 	u64 misc_enable;
 	u64 spec_ctrl;
+	bool spec_ctrl_direct;	/* the guest writes SPEC_CTRL without an exit */
 	u64 microcode;
 	u64 tsc_aux;
 	u32 mp_state;		/* [any: READ_ONCE] KVM_MP_STATE_* */
@@ -199,12 +201,6 @@ int ost_handle_requests(struct ost_vcpu *vcpu);
 int ost_vcpu_run(struct ost_vcpu *vcpu);
 /* Could it leave HLT now? Also used before it sleeps. */
 bool ost_vcpu_runnable(struct ost_vcpu *vcpu);
-
-/* Exit handlers that both vendors share (run.c). [atomic] */
-int ost_exit_hlt(struct ost_vcpu *vcpu);
-int ost_exit_hypercall(struct ost_vcpu *vcpu);
-/* An exit nobody knows: dumps the state, KVM_EXIT_INTERNAL_ERROR. */
-int ost_exit_unexpected(struct ost_vcpu *vcpu, u64 reason);
 
 #include "regs.h"
 

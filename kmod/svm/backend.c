@@ -45,7 +45,6 @@ const struct ost_backend ost_svm_backend = {
 
 	.get_msr = ost_svm_get_msr,
 	.set_msr = ost_svm_set_msr,
-	.update_tsc = ost_svm_update_tsc,
 
 	.get_interrupt_shadow = ost_svm_get_interrupt_shadow,
 	.set_interrupt_shadow = ost_svm_set_interrupt_shadow,
@@ -63,7 +62,6 @@ const struct ost_backend ost_svm_backend = {
 
 	.flush_tlb = ost_svm_flush_tlb,
 	.skip_instruction = ost_svm_skip_instruction,
-	.insn_bytes = ost_svm_insn_bytes,
 	.dump = ost_svm_dump,
 
 	.pte_format = &ost_svm_pte_format,

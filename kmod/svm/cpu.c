@@ -106,7 +106,6 @@ int ost_svm_cpu_enable(void)
 	/* An offline CPU comes back from INIT with a TLB that may hold anything: start by flushing. */
 	c->asid_generation++;
 	c->asid_next = ost_svm_asid_last + 1;
-	c->last = NULL;
 	/* First, so that an emergency in between finds something to turn off. */
 	WRITE_ONCE(c->enabled, true);
 	barrier();

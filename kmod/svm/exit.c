@@ -4,6 +4,7 @@
 #include <linux/sched.h>
 #include <asm/debugreg.h>
 #include "../cpuid.h"
+#include "../exit.h"
 #include "../io.h"
 #include "../msr.h"
 #include "svm.h"
@@ -15,7 +16,6 @@
 #define IOIO_PORT(info) ((u16)((info) >> 16))
 
 /* EXITINFO1 of NPF: a page fault's error code (15.25.6) */
-#define NPF_PRESENT BIT(0)
 #define NPF_WRITE BIT(1)
 #define NPF_FETCH BIT(4)
 
@@ -40,270 +40,103 @@ u32 ost_svm_exit_index(u64 exitcode)
 int ost_svm_skip_instruction(struct ost_vcpu *vcpu)
 {
 	struct ost_svm_vcpu *svm = to_svm(vcpu);
-	u64 rflags = ost_rflags(vcpu);
 
 	if (!svm->next_rip || ost_rip(vcpu) != svm->exit_rip)
-		return ost_emulate_instruction(vcpu, ~0ull, OST_EMUL_SKIP);
-	ost_reg_set(vcpu, OST_REG_RIP, svm->next_rip);
-	ost_svm_set_interrupt_shadow(vcpu, 0);
-	if (unlikely(rflags & X86_EFLAGS_RF))
-		ost_reg_set(vcpu, OST_REG_RFLAGS, rflags & ~(u64)X86_EFLAGS_RF);
-	if (unlikely(rflags & X86_EFLAGS_TF))
-		return ost_debug_exception(vcpu, DR_STEP);
-	return OST_RUN;
+		return ost_skip_by_decoding(vcpu);
+	return ost_advance_rip(vcpu, svm->next_rip);
 }
 
-int ost_svm_insn_bytes(struct ost_vcpu *vcpu, u8 *buf)
+static int exit_msr(struct ost_vcpu *vcpu)
+{
+	bool write = to_svm(vcpu)->vmcb->control.exitinfo1 & 1;
+
+	return write ? ost_exit_wrmsr(vcpu) : ost_exit_rdmsr(vcpu);
+}
+
+static int exit_ioio(struct ost_vcpu *vcpu)
 {
 	struct ost_svm_vcpu *svm = to_svm(vcpu);
-	const struct ost_vmcb_control *control = &svm->vmcb->control;
-	u32 count = control->bytes_fetched & 15;
-
-	/* Delivered with data faults only, and only good for the instruction that exited (15.33.5). */
-	if (!ost_svm_has(OST_SVM_DECODE_ASSISTS) || vcpu->exit_index != OST_SVM_EXIT_INDEX_NPF ||
-	    (control->exitinfo1 & NPF_FETCH) || ost_rip(vcpu) != svm->exit_rip)
-		return 0;
-	memcpy(buf, control->guest_instruction_bytes, count);
-	return count;
-}
-
-static int emulate(struct ost_svm_vcpu *svm)
-{
-	return ost_emulate_instruction(&svm->vcpu, ~0ull, 0);
-}
-
-static int skip(struct ost_svm_vcpu *svm)
-{
-	return ost_svm_skip_instruction(&svm->vcpu);
-}
-
-static int exit_ud(struct ost_svm_vcpu *svm)
-{
-	ost_ud(&svm->vcpu);
-	return OST_RUN;
-}
-
-static int exit_cpuid(struct ost_svm_vcpu *svm)
-{
-	return ost_exit_cpuid(&svm->vcpu);
-}
-
-static int exit_msr(struct ost_svm_vcpu *svm)
-{
-	return svm->vmcb->control.exitinfo1 & 1 ? ost_exit_wrmsr(&svm->vcpu) :
-						  ost_exit_rdmsr(&svm->vcpu);
-}
-
-static int exit_ioio(struct ost_svm_vcpu *svm)
-{
 	const struct ost_vmcb_control *control = &svm->vmcb->control;
 	u64 info = control->exitinfo1;
 
 	if (info & IOIO_STRING)
-		return emulate(svm);
+		return ost_exit_emulate(vcpu);
 	/* This exit tells the next RIP on all CPUs. */
 	svm->next_rip = control->exitinfo2;
-	return ost_exit_pio(&svm->vcpu, IOIO_PORT(info), IOIO_SIZE(info), info & IOIO_IN);
-}
-
-static int exit_hlt(struct ost_svm_vcpu *svm)
-{
-	return ost_exit_hlt(&svm->vcpu);
-}
-
-static int exit_vmmcall(struct ost_svm_vcpu *svm)
-{
-	return ost_exit_hypercall(&svm->vcpu);
-}
-
-static int exit_xsetbv(struct ost_svm_vcpu *svm)
-{
-	struct ost_vcpu *vcpu = &svm->vcpu;
-
-	if (ost_svm_get_cpl(vcpu) ||
-	    ost_set_xcr(vcpu, ost_reg(vcpu, OST_REG_RCX), ost_edx_eax(vcpu))) {
-		ost_gp(vcpu, 0);
-		return OST_RUN;
-	}
-	return skip(svm);
-}
-
-static int exit_rdpmc(struct ost_svm_vcpu *svm)
-{
-	/* There are no performance counters. */
-	ost_gp(&svm->vcpu, 0);
-	return OST_RUN;
-}
-
-/* A MONITOR that never arms and an MWAIT that wakes at once are allowed ones. */
-static int exit_monitor(struct ost_svm_vcpu *svm)
-{
-	return ost_has(&svm->vcpu, MONITOR) ? skip(svm) : exit_ud(svm);
-}
-
-static int exit_pause(struct ost_svm_vcpu *svm)
-{
-	/* It spins, perhaps for a lock whose holder waits for this CPU. */
-	ost_vcpu_preemptible(&svm->vcpu);
-	yield();
-	return skip(svm);
+	return ost_exit_pio(vcpu, IOIO_PORT(info), IOIO_SIZE(info), info & IOIO_IN);
 }
 
 /* --- control and debug registers --- */
 
-static int cr_read(struct ost_vcpu *vcpu, int cr, u64 *val)
-{
-	switch (cr) {
-	case 0:
-		*val = ost_cr0(vcpu);
-		return 0;
-	case 4:
-		*val = ost_cr4(vcpu);
-		return 0;
-	default:
-		return -EINVAL;
-	}
-}
-
-static int cr_write(struct ost_vcpu *vcpu, int cr, u64 val)
-{
-	switch (cr) {
-	case 0:
-		return ost_set_cr0(vcpu, val);
-	case 4:
-		return ost_set_cr4(vcpu, val);
-	case 8:
-		return ost_set_cr8(vcpu, val);
-	default:
-		return -EINVAL;
-	}
-}
-
 /* MOV to or from a CR whose operand the CPU has decoded. */
-static int exit_mov_cr(struct ost_svm_vcpu *svm, int cr, bool write)
+static int exit_mov_cr(struct ost_vcpu *vcpu, int cr, bool write, int gpr)
 {
-	struct ost_vcpu *vcpu = &svm->vcpu;
-	int gpr = CR_GPR(svm->vmcb->control.exitinfo1);
-	bool mode64 = ost_mode64(vcpu);
-	u64 val;
-	int r;
-
-	if (write) {
-		val = ost_reg(vcpu, gpr);
-		r = cr_write(vcpu, cr, mode64 ? val : (u32)val);
-	} else {
-		r = cr_read(vcpu, cr, &val);
-		if (!r)
-			ost_reg_set(vcpu, gpr, mode64 ? val : (u32)val);
-	}
-	if (r) {
-		ost_gp(vcpu, 0);
-		return OST_RUN;
-	}
-	return skip(svm);
+	if (write)
+		return ost_exit_mov_to_cr(vcpu, cr, gpr);
+	return ost_exit_mov_from_cr(vcpu, cr == 0 ? ost_cr0(vcpu) : ost_cr4(vcpu), gpr);
 }
 
-static int exit_cr(struct ost_svm_vcpu *svm)
+static int exit_cr(struct ost_vcpu *vcpu)
 {
-	struct ost_vcpu *vcpu = &svm->vcpu;
+	u64 info = to_svm(vcpu)->vmcb->control.exitinfo1;
 	u32 code = vcpu->exit_index;
-	u64 old_cr8 = ost_get_cr8(vcpu);
-	bool write;
-	int cr, r;
+	u64 old_cr8;
+	int cr;
 
 	cr = code == SVM_EXIT_CR0_SEL_WRITE ? 0 : code & 15;
-	write = code >= SVM_EXIT_WRITE_CR0;
-	/* CR0 and CR4 may have the guest's PDPTEs read, in memory that may be swapped out. */
-	if (cr != 8)
-		ost_vcpu_preemptible(vcpu);
-	if (ost_svm_has(OST_SVM_DECODE_ASSISTS) && (svm->vmcb->control.exitinfo1 & CR_IS_MOV))
-		r = exit_mov_cr(svm, cr, write);
-	else
-		r = emulate(svm);
-	if (r == OST_RUN && cr == 8 && !vcpu->apic && ost_get_cr8(vcpu) < old_cr8) {
-		vcpu->run->exit_reason = KVM_EXIT_SET_TPR;
-		return OST_USER;
-	}
-	return r;
-}
-
-static int exit_dr(struct ost_svm_vcpu *svm)
-{
-	struct ost_vcpu *vcpu = &svm->vcpu;
-
-	/* The instruction is executed again, by the CPU, with the guest's registers loaded. */
-	svm->dr_live = true;
-	ost_svm_update_debug(vcpu);
-	return OST_RUN;
+	if (ost_svm_has(OST_SVM_DECODE_ASSISTS) && (info & CR_IS_MOV))
+		return exit_mov_cr(vcpu, cr, code >= SVM_EXIT_WRITE_CR0, CR_GPR(info));
+	old_cr8 = ost_get_cr8(vcpu);
+	return ost_exit_cr8_written(vcpu, old_cr8, ost_exit_emulate(vcpu));
 }
 
 /* --- memory --- */
 
-static int exit_npf(struct ost_svm_vcpu *svm)
+static int exit_npf(struct ost_vcpu *vcpu)
 {
-	const struct ost_vmcb_control *control = &svm->vmcb->control;
-	struct ost_vcpu *vcpu = &svm->vcpu;
-	gpa_t gpa = control->exitinfo2;
-	enum ost_fault_result result;
-	u32 flags = 0;
+	const struct ost_vmcb_control *control = &to_svm(vcpu)->vmcb->control;
+	u64 info = control->exitinfo1;
+	u32 flags = 0, nr_bytes = 0;
 
-	if (control->exitinfo1 & NPF_WRITE)
+	if (info & NPF_WRITE)
 		flags |= OST_FAULT_WRITE;
-	if (control->exitinfo1 & NPF_FETCH)
+	if (info & NPF_FETCH)
 		flags |= OST_FAULT_EXEC;
-
-	result = ost_mmu_fault(vcpu, gpa, flags | OST_FAULT_ATOMIC);
-	if (result == OST_FAULT_AGAIN) {
-		ost_vcpu_preemptible(vcpu);
-		result = ost_mmu_fault(vcpu, gpa, flags);
-	}
-	switch (result) {
-	case OST_FAULT_FIXED:
-	case OST_FAULT_AGAIN:
-		return OST_RUN;
-	case OST_FAULT_MMIO:
-		return ost_mmio(vcpu, gpa);
-	case OST_FAULT_SIGNAL:
-		return -EINTR;
-	case OST_FAULT_NOMEM:
-		return -ENOMEM;
-	case OST_FAULT_BAD:
-		break;
-	}
-	return -EFAULT;
+	/* Delivered with data faults only (15.33.5). */
+	else if (ost_svm_has(OST_SVM_DECODE_ASSISTS))
+		nr_bytes = control->bytes_fetched & 15;
+	return ost_exit_nested_fault(vcpu, control->exitinfo2, flags,
+				     control->guest_instruction_bytes, nr_bytes);
 }
 
 /* --- events --- */
 
-static int exit_nothing(struct ost_svm_vcpu *svm)
+static int exit_vintr(struct ost_vcpu *vcpu)
 {
-	return OST_RUN;
-}
-
-static int exit_vintr(struct ost_svm_vcpu *svm)
-{
-	svm->vcpu.stats.irq_windows++;
+	struct ost_svm_vcpu *svm = to_svm(vcpu);
+	vcpu->stats.irq_windows++;
 	ost_svm_close_irq_window(svm);
-	ost_request(&svm->vcpu, OST_REQ_EVENT);
+	ost_request(vcpu, OST_REQ_EVENT);
 	return OST_RUN;
 }
 
-static int exit_iret(struct ost_svm_vcpu *svm)
+static int exit_iret(struct ost_vcpu *vcpu)
 {
+	struct ost_svm_vcpu *svm = to_svm(vcpu);
 	svm->nmi_iret = true;
 	svm->nmi_iret_rip = svm->vmcb->save.rip;
 	ost_vmcb_intercept(svm->vmcb, ICPT_IRET, false);
 	/* An NMI that waits wants a window right behind it. */
-	ost_request(&svm->vcpu, OST_REQ_EVENT);
+	ost_request(vcpu, OST_REQ_EVENT);
 	return OST_RUN;
 }
 
-static int exit_excp_db(struct ost_svm_vcpu *svm)
+static int exit_excp_db(struct ost_vcpu *vcpu)
 {
-	struct ost_vcpu *vcpu = &svm->vcpu;
+	struct ost_svm_vcpu *svm = to_svm(vcpu);
 	u64 bits = svm->vmcb->save.dr6 ^ DR6_RESERVED;
 
-	svm->vcpu.stats.nmi_windows += svm->stepped;
+	vcpu->stats.nmi_windows += svm->stepped;
 	/* Of our own single step, unless the guest is stepping too. */
 	if (svm->stepped && !(svm->step_rflags & X86_EFLAGS_TF)) {
 		bits &= ~(u64)DR_STEP;
@@ -313,16 +146,14 @@ static int exit_excp_db(struct ost_svm_vcpu *svm)
 	return ost_debug_exception(vcpu, bits);
 }
 
-static int exit_excp_ac(struct ost_svm_vcpu *svm)
+static int exit_excp_ac(struct ost_vcpu *vcpu)
 {
-	ost_exception(&svm->vcpu, X86_TRAP_AC, svm->vmcb->control.exitinfo1);
+	ost_exception(vcpu, X86_TRAP_AC, to_svm(vcpu)->vmcb->control.exitinfo1);
 	return OST_RUN;
 }
 
-static int exit_shutdown(struct ost_svm_vcpu *svm)
+static int exit_shutdown(struct ost_vcpu *vcpu)
 {
-	struct ost_vcpu *vcpu = &svm->vcpu;
-
 	/* The VMCB is undefined behind it (15.14.3): the VMM finds the state of an INIT. */
 	ost_vcpu_preemptible(vcpu);
 	ost_vcpu_reset(vcpu, true);
@@ -330,60 +161,54 @@ static int exit_shutdown(struct ost_svm_vcpu *svm)
 	return OST_USER;
 }
 
-static int exit_invalid(struct ost_svm_vcpu *svm)
+static int exit_invalid(struct ost_vcpu *vcpu)
 {
-	struct ost_vcpu *vcpu = &svm->vcpu;
-
-	ost_svm_dump(vcpu);
-	vcpu->run->exit_reason = KVM_EXIT_FAIL_ENTRY;
-	vcpu->run->fail_entry.hardware_entry_failure_reason = svm->vmcb->control.exitcode;
-	vcpu->run->fail_entry.cpu = vcpu->cpu;
-	return OST_USER;
+	return ost_exit_fail_entry(vcpu, to_svm(vcpu)->vmcb->control.exitcode);
 }
 
 #define EXCP(vector) (SVM_EXIT_EXCP_BASE + (vector))
 
-static int (*const handlers[OST_SVM_NR_EXIT_INDEXES])(struct ost_svm_vcpu *svm) = {
+static int (*const handlers[OST_SVM_NR_EXIT_INDEXES])(struct ost_vcpu *vcpu) = {
 	[SVM_EXIT_READ_CR0] = exit_cr,
 	[SVM_EXIT_READ_CR4] = exit_cr,
 	[SVM_EXIT_WRITE_CR0] = exit_cr,
 	[SVM_EXIT_WRITE_CR4] = exit_cr,
 	[SVM_EXIT_WRITE_CR8] = exit_cr,
 	[SVM_EXIT_CR0_SEL_WRITE] = exit_cr,
-	[SVM_EXIT_READ_DR0 ... SVM_EXIT_READ_DR0 + 15] = exit_dr,
-	[SVM_EXIT_WRITE_DR0 ... SVM_EXIT_WRITE_DR0 + 15] = exit_dr,
+	[SVM_EXIT_READ_DR0 ... SVM_EXIT_READ_DR0 + 15] = ost_exit_mov_dr,
+	[SVM_EXIT_WRITE_DR0 ... SVM_EXIT_WRITE_DR0 + 15] = ost_exit_mov_dr,
 	[EXCP(X86_TRAP_DB)] = exit_excp_db,
 	[EXCP(X86_TRAP_AC)] = exit_excp_ac,
-	[EXCP(X86_TRAP_MC)] = exit_nothing,	/* the host had it */
-	[SVM_EXIT_INTR] = exit_nothing,
-	[SVM_EXIT_NMI] = exit_nothing,
-	[SVM_EXIT_SMI] = exit_nothing,
-	[SVM_EXIT_INIT] = exit_nothing,
+	[EXCP(X86_TRAP_MC)] = ost_exit_nothing,	/* the host had it */
+	[SVM_EXIT_INTR] = ost_exit_nothing,
+	[SVM_EXIT_NMI] = ost_exit_nothing,
+	[SVM_EXIT_SMI] = ost_exit_nothing,
+	[SVM_EXIT_INIT] = ost_exit_nothing,
 	[SVM_EXIT_VINTR] = exit_vintr,
-	[SVM_EXIT_RDPMC] = exit_rdpmc,
-	[SVM_EXIT_CPUID] = exit_cpuid,
+	[SVM_EXIT_RDPMC] = ost_exit_rdpmc,
+	[SVM_EXIT_CPUID] = ost_exit_cpuid,
 	[SVM_EXIT_IRET] = exit_iret,
-	[SVM_EXIT_INVD] = skip,			/* what it would lose is the host's too */
-	[SVM_EXIT_PAUSE] = exit_pause,
-	[SVM_EXIT_HLT] = exit_hlt,
-	[SVM_EXIT_INVLPGA] = exit_ud,
+	[SVM_EXIT_INVD] = ost_exit_skip,		/* what it would lose is the host's too */
+	[SVM_EXIT_PAUSE] = ost_exit_pause,
+	[SVM_EXIT_HLT] = ost_exit_hlt,
+	[SVM_EXIT_INVLPGA] = ost_exit_ud,
 	[SVM_EXIT_IOIO] = exit_ioio,
 	[SVM_EXIT_MSR] = exit_msr,
 	[SVM_EXIT_SHUTDOWN] = exit_shutdown,
-	[SVM_EXIT_VMRUN] = exit_ud,
-	[SVM_EXIT_VMMCALL] = exit_vmmcall,
-	[SVM_EXIT_VMLOAD] = exit_ud,
-	[SVM_EXIT_VMSAVE] = exit_ud,
-	[SVM_EXIT_STGI] = exit_ud,
-	[SVM_EXIT_CLGI] = exit_ud,
-	[SVM_EXIT_SKINIT] = exit_ud,
-	[SVM_EXIT_RDTSCP] = exit_ud,
-	[SVM_EXIT_WBINVD] = skip,		/* caches are coherent with all devices there are */
-	[SVM_EXIT_MONITOR] = exit_monitor,
-	[SVM_EXIT_MWAIT] = exit_monitor,
-	[SVM_EXIT_XSETBV] = exit_xsetbv,
-	[SVM_EXIT_RDPRU] = exit_ud,
-	[SVM_EXIT_INVPCID] = exit_ud,
+	[SVM_EXIT_VMRUN] = ost_exit_ud,
+	[SVM_EXIT_VMMCALL] = ost_exit_hypercall,
+	[SVM_EXIT_VMLOAD] = ost_exit_ud,
+	[SVM_EXIT_VMSAVE] = ost_exit_ud,
+	[SVM_EXIT_STGI] = ost_exit_ud,
+	[SVM_EXIT_CLGI] = ost_exit_ud,
+	[SVM_EXIT_SKINIT] = ost_exit_ud,
+	[SVM_EXIT_RDTSCP] = ost_exit_ud,
+	[SVM_EXIT_WBINVD] = ost_exit_skip,	/* caches are coherent with all devices there are */
+	[SVM_EXIT_MONITOR] = ost_exit_monitor,
+	[SVM_EXIT_MWAIT] = ost_exit_monitor,
+	[SVM_EXIT_XSETBV] = ost_exit_xsetbv,
+	[SVM_EXIT_RDPRU] = ost_exit_ud,
+	[SVM_EXIT_INVPCID] = ost_exit_ud,
 	[OST_SVM_EXIT_INDEX_NPF] = exit_npf,
 	[OST_SVM_EXIT_INDEX_INVALID] = exit_invalid,
 };
@@ -391,13 +216,10 @@ static int (*const handlers[OST_SVM_NR_EXIT_INDEXES])(struct ost_svm_vcpu *svm) 
 int ost_svm_handle_exit(struct ost_vcpu *vcpu)
 {
 	u32 index = array_index_nospec(vcpu->exit_index, OST_SVM_NR_EXIT_INDEXES);
-	struct ost_svm_vcpu *svm = to_svm(vcpu);
 
-	if (unlikely(!handlers[index])) {
-		ost_vcpu_preemptible(vcpu);
-		return ost_exit_unexpected(vcpu, svm->vmcb->control.exitcode);
-	}
-	return handlers[index](svm);
+	if (unlikely(!handlers[index]))
+		return ost_exit_unexpected(vcpu, to_svm(vcpu)->vmcb->control.exitcode);
+	return handlers[index](vcpu);
 }
 
 /* The manual's names, without VMEXIT_. */

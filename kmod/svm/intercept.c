@@ -83,7 +83,7 @@ void ost_svm_update_debug(struct ost_vcpu *vcpu)
 	struct ost_svm_vcpu *svm = to_svm(vcpu);
 
 	/* The guest's MOV DR exits once, gets the registers, and has them until the next exit. */
-	intercept_dr(svm->vmcb, !svm->dr_live);
+	intercept_dr(svm->vmcb, !vcpu->dr_live);
 	ost_vmcb_dirty(svm->vmcb, CLEAN_DRX);
 }
 

@@ -66,7 +66,7 @@ void ost_svm_update_msrpm(struct ost_svm_vcpu *svm)
 
 	for (i = 0; i < ARRAY_SIZE(direct_msrs); i++)
 		intercept_msr(svm, direct_msrs[i], false);
-	intercept_msr(svm, MSR_IA32_SPEC_CTRL, !svm->spec_ctrl_direct);
+	intercept_msr(svm, MSR_IA32_SPEC_CTRL, !svm->vcpu.spec_ctrl_direct);
 	ost_vmcb_dirty(svm->vmcb, CLEAN_PERMISSIONS);
 }
 
@@ -128,8 +128,8 @@ static void set_spec_ctrl(struct ost_svm_vcpu *svm, u64 data)
 	 * A guest that uses it writes it at each of its own kernel entries, so it gets it for itself. One
 	 * that never does keeps the exit, and the exits of everything else stay free of reading it.
 	 */
-	if (data && !svm->spec_ctrl_direct && cpu_feature_enabled(X86_FEATURE_MSR_SPEC_CTRL)) {
-		svm->spec_ctrl_direct = true;
+	if (data && !svm->vcpu.spec_ctrl_direct && cpu_feature_enabled(X86_FEATURE_MSR_SPEC_CTRL)) {
+		svm->vcpu.spec_ctrl_direct = true;
 		ost_svm_update_msrpm(svm);
 	}
 }

@@ -5,10 +5,10 @@
 #include <linux/mm_types.h>
 #include <linux/sched.h>
 #include <asm/cpufeature.h>
-#include <asm/debugreg.h>
 #include <asm/mce.h>
 #include <asm/ptrace.h>
 #include <asm/spec-ctrl.h>
+#include "../debugreg.h"
 #include "entry.h"
 #include "svm.h"
 
@@ -43,93 +43,68 @@ static void save_host(struct ost_svm_vcpu *svm, struct ost_svm_cpu *c)
 	svm->host_saved = true;
 }
 
-struct host_debug {
-	bool active;		/* the host has breakpoints of its own on this CPU */
-	bool loaded;		/* DR0-3 are the guest's */
-	unsigned long dr[4];
-	u64 debugctl;		/* not 0: to be put back */
-};
-
 /*
  * Without LBR virtualization DebugCtl stays as it is: a host that steps its VMM by branches, or wants to
  * know of bus locks, would have the guest's instructions raise #DB.
  */
 #define DEBUGCTL_RAISES_DB (DEBUGCTLMSR_BTF | DEBUGCTLMSR_BUS_LOCK_DETECT)
 
-static void clear_debugctl(struct host_debug *host)
+/* The host's value to be put back after the exit, 0 for none. */
+static u64 clear_debugctl(void)
 {
-	host->debugctl = 0;
+	u64 debugctl;
+
 	if (likely(!test_thread_flag(TIF_BLOCKSTEP)) &&
 	    !cpu_feature_enabled(X86_FEATURE_BUS_LOCK_DETECT))
-		return;
-	rdmsrq(MSR_IA32_DEBUGCTLMSR, host->debugctl);
-	if (host->debugctl & DEBUGCTL_RAISES_DB)
-		wrmsrq(MSR_IA32_DEBUGCTLMSR, host->debugctl & ~DEBUGCTL_RAISES_DB);
-	else
-		host->debugctl = 0;
+		return 0;
+	rdmsrq(MSR_IA32_DEBUGCTLMSR, debugctl);
+	if (!(debugctl & DEBUGCTL_RAISES_DB))
+		return 0;
+	wrmsrq(MSR_IA32_DEBUGCTLMSR, debugctl & ~DEBUGCTL_RAISES_DB);
+	return debugctl;
 }
 
-/* VMRUN loads DR6 and DR7, and #VMEXIT turns DR7 off (15.5.1, 15.6); DR0 to DR3 are ours to switch. */
-static void load_debug(struct ost_svm_vcpu *svm, struct host_debug *host)
+/* VMRUN loads DR6 and DR7, and #VMEXIT turns DR7 off (15.5.1, 15.6). */
+static void load_debug(struct ost_svm_vcpu *svm)
 {
 	struct ost_vmcb_save *save = &svm->vmcb->save;
 	struct ost_vcpu *vcpu = &svm->vcpu;
 	/* With DR6 clear of old bits, those that a #DB exit finds set are its own. */
-	u64 dr6 = svm->dr_live ? vcpu->dr6 : DR6_RESERVED;
+	u64 dr6 = vcpu->dr_live ? vcpu->dr6 : DR6_RESERVED;
 
-	clear_debugctl(host);
-	host->active = hw_breakpoint_active();
-	host->loaded = svm->dr_live || (vcpu->dr7 & (DR_LOCAL_ENABLE_MASK | DR_GLOBAL_ENABLE_MASK));
-	if (unlikely(host->loaded)) {
-		if (host->active) {
-			set_debugreg(0UL, 7);
-			get_debugreg(host->dr[0], 0);
-			get_debugreg(host->dr[1], 1);
-			get_debugreg(host->dr[2], 2);
-			get_debugreg(host->dr[3], 3);
-		}
-		set_debugreg(vcpu->dr[0], 0);
-		set_debugreg(vcpu->dr[1], 1);
-		set_debugreg(vcpu->dr[2], 2);
-		set_debugreg(vcpu->dr[3], 3);
-	}
-	if (save->dr6 != dr6 || save->dr7 != vcpu->dr7) {
-		save->dr6 = dr6;
-		save->dr7 = vcpu->dr7;
-		ost_vmcb_dirty(svm->vmcb, CLEAN_DRX);
-	}
+	if (save->dr6 == dr6 && save->dr7 == vcpu->dr7)
+		return;
+	save->dr6 = dr6;
+	save->dr7 = vcpu->dr7;
+	ost_vmcb_dirty(svm->vmcb, CLEAN_DRX);
 }
 
-static void restore_debug(struct ost_svm_vcpu *svm, const struct host_debug *host)
+static void store_debug(struct ost_svm_vcpu *svm)
 {
 	struct ost_vmcb_save *save = &svm->vmcb->save;
 	struct ost_vcpu *vcpu = &svm->vcpu;
 
 	/* The guest may have cleared GD or, by a task switch, the local enables. */
 	vcpu->dr7 = save->dr7;
-	if (unlikely(svm->dr_live)) {
-		get_debugreg(vcpu->dr[0], 0);
-		get_debugreg(vcpu->dr[1], 1);
-		get_debugreg(vcpu->dr[2], 2);
-		get_debugreg(vcpu->dr[3], 3);
+	if (unlikely(vcpu->dr_live))
 		vcpu->dr6 = save->dr6;
-		svm->dr_live = false;
-		ost_svm_update_debug(vcpu);
-	}
-	if (unlikely(host->debugctl))
-		wrmsrq(MSR_IA32_DEBUGCTLMSR, host->debugctl);
 	/* The host's next #DB is to find its own reasons only. */
 	if (unlikely(save->dr6 != DR6_RESERVED))
 		set_debugreg((unsigned long)DR6_RESERVED, 6);
-	if (unlikely(host->active)) {
-		if (host->loaded) {
-			set_debugreg(host->dr[0], 0);
-			set_debugreg(host->dr[1], 1);
-			set_debugreg(host->dr[2], 2);
-			set_debugreg(host->dr[3], 3);
-		}
-		set_debugreg(this_cpu_read(cpu_dr7), 7);
+}
+
+/* What the guest's reads of the TSC make of it. */
+static void sync_tsc(struct ost_svm_vcpu *svm)
+{
+	const struct ost_clock *clock = &svm->vcpu.clock;
+	u64 offset = READ_ONCE(clock->tsc_offset), ratio = READ_ONCE(clock->tsc_ratio);
+
+	if (unlikely(svm->vmcb->control.tsc_offset != offset)) {
+		svm->vmcb->control.tsc_offset = offset;
+		ost_vmcb_dirty(svm->vmcb, CLEAN_INTERCEPTS);
 	}
+	if (ratio)
+		ost_svm_load_tsc_ratio(ratio);
 }
 
 static void prepare_spec_ctrl(struct ost_svm_vcpu *svm, struct ost_svm_entry *entry)
@@ -137,11 +112,11 @@ static void prepare_spec_ctrl(struct ost_svm_vcpu *svm, struct ost_svm_entry *en
 	/* With the feature, the CPU swaps the guest's value and keeps the host's in force besides. */
 	if (ost_svm_has(OST_SVM_SPEC_CTRL) || !cpu_feature_enabled(X86_FEATURE_MSR_SPEC_CTRL))
 		return;
-	entry->guest_spec_ctrl = svm->vcpu.spec_ctrl;
-	entry->host_spec_ctrl = this_cpu_read(x86_spec_ctrl_current);
-	entry->flags = OST_ENTRY_SPEC_CTRL;
-	if (svm->spec_ctrl_direct)
-		entry->flags |= OST_ENTRY_SPEC_CTRL_READ;
+	entry->common.guest_spec_ctrl = svm->vcpu.spec_ctrl;
+	entry->common.host_spec_ctrl = this_cpu_read(x86_spec_ctrl_current);
+	entry->common.flags = BIT(OST_ENTRY_SPEC_CTRL);
+	if (svm->vcpu.spec_ctrl_direct)
+		entry->common.flags |= BIT(OST_ENTRY_SPEC_CTRL_READ);
 }
 
 static void sync_to_vmcb(struct ost_svm_vcpu *svm, u8 tpr)
@@ -150,6 +125,8 @@ static void sync_to_vmcb(struct ost_svm_vcpu *svm, u8 tpr)
 
 	ost_svm_assign_asid(svm);
 	ost_svm_sync_regs(svm);
+	load_debug(svm);
+	sync_tsc(svm);
 	if (vmcb->save.cr2 != svm->vcpu.cr2) {
 		vmcb->save.cr2 = svm->vcpu.cr2;
 		ost_vmcb_dirty(vmcb, CLEAN_CR2);
@@ -192,13 +169,14 @@ enum ost_exit_fast ost_svm_run(struct ost_vcpu *vcpu)
 	struct ost_svm_cpu *c = this_cpu_ptr(&ost_svm_cpus);
 	struct ost_svm_vcpu *svm = to_svm(vcpu);
 	struct ost_svm_entry entry = {
-		.regs = vcpu->regs,
+		.common.regs = vcpu->regs,
 		.vmcb_pa = svm->vmcb_pa,
 		.host_vmcb_pa = c->host_vmcb_pa,
 	};
 	u8 tpr = ost_get_cr8(vcpu) & OST_SVM_V_TPR_MASK;
-	struct host_debug host;
+	struct ost_host_debug host_debug;
 	bool at_once = false;
+	u64 host_debugctl;
 	u8 tlb_control;
 
 	/*
@@ -213,17 +191,21 @@ enum ost_exit_fast ost_svm_run(struct ost_vcpu *vcpu)
 	sync_to_vmcb(svm, tpr);
 	save_host(svm, c);
 	prepare_spec_ctrl(svm, &entry);
-	load_debug(svm, &host);
+	host_debugctl = clear_debugctl();
+	ost_debug_enter(vcpu, &host_debug);
 	ost_fpu_enter_pkru(vcpu);
 	tlb_control = svm->vmcb->control.tlb_control;
 
 	enter_guest(&entry);
 
 	ost_fpu_leave_pkru(vcpu);
-	restore_debug(svm, &host);
+	store_debug(svm);
+	if (unlikely(host_debugctl))
+		wrmsrq(MSR_IA32_DEBUGCTLMSR, host_debugctl);
+	ost_debug_leave(vcpu, &host_debug);
 	ost_ibpb_before_user();
-	if (entry.flags & OST_ENTRY_SPEC_CTRL_READ)
-		vcpu->spec_ctrl = entry.guest_spec_ctrl;
+	if (entry.common.flags & BIT(OST_ENTRY_SPEC_CTRL_READ))
+		vcpu->spec_ctrl = entry.common.guest_spec_ctrl;
 	sync_from_vmcb(svm, tpr);
 
 	if (unlikely(vcpu->exit_index == OST_SVM_EXIT_INDEX_INVALID)) {
@@ -250,16 +232,9 @@ void ost_svm_handle_exit_irqoff(struct ost_vcpu *vcpu)
 		/* Taken as soon as the core enables interrupts. */
 		vcpu->stats.host_irqs++;
 		break;
-	case SVM_EXIT_EXCP_BASE + X86_TRAP_MC: {
-		/*
-		 * The intercept took the place of the delivery (15.12.15), so the host's handler is called.
-		 * It met nothing of the kernel's: it gets registers that look like user space's.
-		 */
-		struct pt_regs regs = { .cs = 3, .flags = X86_EFLAGS_IF };
-
-		ost_machine_check(&regs);
+	case SVM_EXIT_EXCP_BASE + X86_TRAP_MC:
+		ost_machine_check();
 		break;
-	}
 	default:
 		break;
 	}

@@ -55,7 +55,6 @@ struct ost_svm_cpu {
 	u64 host_vmcb_pa;
 	u64 asid_generation;
 	u32 asid_next;
-	struct ost_svm_vcpu *last;	/* the vCPU that ran last, only compared, never followed */
 	u64 tsc_ratio;			/* what MSR_AMD64_TSC_RATIO holds */
 	bool bp_spec_reduce;		/* we have set BpSpecReduce */
 };
@@ -87,8 +86,6 @@ struct ost_svm_vcpu {
 	int asid_cpu;			/* the CPU that gave it out */
 	bool flush;			/* [any] forget TLB entries before the next entry */
 	bool host_saved;		/* the host's state was VMSAVEd since the vCPU came to this CPU */
-	bool spec_ctrl_direct;		/* the guest writes SPEC_CTRL without an exit */
-	bool dr_live;			/* the guest may use MOV DR during the next entry */
 	bool nmi_masked;		/* an NMI was delivered and its IRET not seen yet */
 	bool nmi_iret;			/* the IRET at nmi_iret_rip was let through */
 	bool nmi_step;			/* the next entry single-steps, to look for an NMI window behind */
@@ -116,7 +113,6 @@ void ost_svm_vcpu_destroy(struct ost_vcpu *vcpu);
 void ost_svm_vcpu_reset(struct ost_vcpu *vcpu, bool init_event);
 void ost_svm_vcpu_load(struct ost_vcpu *vcpu, int cpu);
 void ost_svm_vcpu_put(struct ost_vcpu *vcpu);
-void ost_svm_update_tsc(struct ost_vcpu *vcpu);
 /* Does the vCPU's TLB tag fit this CPU? Gives a new one where not, and obeys ->flush. [irqoff] */
 void ost_svm_assign_asid(struct ost_svm_vcpu *svm);
 /*
@@ -140,7 +136,6 @@ int ost_svm_handle_exit(struct ost_vcpu *vcpu);
 /* The dense index of an exit code: the codes up to 0a2h stand for themselves. */
 u32 ost_svm_exit_index(u64 exitcode);
 int ost_svm_skip_instruction(struct ost_vcpu *vcpu);
-int ost_svm_insn_bytes(struct ost_vcpu *vcpu, u8 *buf);
 
 /* intercept.c */
 void ost_svm_init_intercepts(struct ost_svm_vcpu *svm);

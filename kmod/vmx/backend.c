@@ -45,7 +45,6 @@ const struct ost_backend ost_vmx_backend = {
 
 	.get_msr = ost_vmx_get_msr,
 	.set_msr = ost_vmx_set_msr,
-	.update_tsc = ost_vmx_update_tsc,
 
 	.get_interrupt_shadow = ost_vmx_get_interrupt_shadow,
 	.set_interrupt_shadow = ost_vmx_set_interrupt_shadow,
@@ -63,7 +62,6 @@ const struct ost_backend ost_vmx_backend = {
 
 	.flush_tlb = ost_vmx_flush_tlb,
 	.skip_instruction = ost_vmx_skip_instruction,
-	.insn_bytes = ost_vmx_insn_bytes,
 	.dump = ost_vmx_dump,
 
 	.pte_format = &ost_vmx_pte_format,

@@ -96,7 +96,7 @@ static void clear_here(struct ost_vmx_vcpu *vmx)
 	struct ost_vmx_cpu *c = this_cpu_ptr(&ost_vmx_cpus);
 
 	ost_vmclear(vmx->vmcs_pa);
-	vmx->entry.flags &= ~BIT(OST_ENTRY_LAUNCHED);
+	vmx->entry.common.flags &= ~BIT(OST_ENTRY_LAUNCHED);
 	if (c->current_vcpu == vmx)
 		c->current_vcpu = NULL;
 	list_del(&vmx->active_link);
@@ -128,7 +128,7 @@ static bool make_current(struct ost_vmx_cpu *c, struct ost_vmx_vcpu *vmx)
 	if (vmx->active_cpu < 0) {
 		if (!ost_vmclear(vmx->vmcs_pa))
 			return false;
-		vmx->entry.flags &= ~BIT(OST_ENTRY_LAUNCHED);
+		vmx->entry.common.flags &= ~BIT(OST_ENTRY_LAUNCHED);
 		list_add(&vmx->active_link, &c->active);
 		vmx->active_cpu = smp_processor_id();
 	}
@@ -179,7 +179,6 @@ int ost_vmx_cpu_enable(void)
 	if (r)
 		return r;
 	c->current_vcpu = NULL;
-	WRITE_ONCE(c->last, NULL);
 	flush_all();
 	/* In sections from now on; that it works is known. */
 	if (!ost_vmx_kept())

@@ -73,7 +73,7 @@ void ost_vmx_update_debug(struct ost_vcpu *vcpu)
 	struct ost_vmx_vcpu *vmx = to_vmx(vcpu);
 
 	/* The guest's MOV DR exits once, gets the registers, and has them until the next exit. */
-	if (vmx->dr_live)
+	if (vcpu->dr_live)
 		ost_vmcs_clear_bits(vmx, CPU_BASED_VM_EXEC_CONTROL, CPU_BASED_MOV_DR_EXITING);
 	else
 		ost_vmcs_set_bits(vmx, CPU_BASED_VM_EXEC_CONTROL, CPU_BASED_MOV_DR_EXITING);

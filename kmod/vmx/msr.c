@@ -56,7 +56,7 @@ void ost_vmx_update_msr_bitmap(struct ost_vmx_vcpu *vmx)
 		intercept_msr(vmx, direct_msrs[i], false);
 	for (i = 0; i < ARRAY_SIZE(direct_long_mode_msrs); i++)
 		intercept_msr(vmx, direct_long_mode_msrs[i], !ost_has(vcpu, LM));
-	intercept_msr(vmx, MSR_IA32_SPEC_CTRL, !vmx->spec_ctrl_direct);
+	intercept_msr(vmx, MSR_IA32_SPEC_CTRL, !vmx->vcpu.spec_ctrl_direct);
 }
 
 /* -1 when it is not in a field of the VMCS. */
@@ -152,8 +152,8 @@ static void set_spec_ctrl(struct ost_vmx_vcpu *vmx, u64 data)
 	 * A guest that uses it writes it at each of its own kernel entries, so it gets it for itself. One
 	 * that never does keeps the exit, and the exits of everything else stay free of reading it.
 	 */
-	if (data && !vmx->spec_ctrl_direct && cpu_feature_enabled(X86_FEATURE_MSR_SPEC_CTRL)) {
-		vmx->spec_ctrl_direct = true;
+	if (data && !vmx->vcpu.spec_ctrl_direct && cpu_feature_enabled(X86_FEATURE_MSR_SPEC_CTRL)) {
+		vmx->vcpu.spec_ctrl_direct = true;
 		ost_vmx_update_msr_bitmap(vmx);
 	}
 }

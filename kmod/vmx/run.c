@@ -3,10 +3,10 @@
 #include <linux/instrumentation.h>
 #include <linux/sched.h>
 #include <asm/cpufeature.h>
-#include <asm/debugreg.h>
 #include <asm/mce.h>
 #include <asm/ptrace.h>
 #include <asm/spec-ctrl.h>
+#include "../debugreg.h"
 #include "../trace.h"
 #include "vmx.h"
 
@@ -51,16 +51,13 @@ static noinstr bool enter_guest(struct ost_vmx_vcpu *vmx)
 	return entered;
 }
 
-struct host_debug {
-	bool active;		/* the host has breakpoints of its own on this CPU */
-	bool loaded;		/* DR0-3 are the guest's */
-	unsigned long dr[4];
+struct host_perf {
 	u64 debugctl;
 	u64 pebs_enable;	/* not 0: to be put back */
 };
 
 /* An exit clears DEBUGCTL (28.5.1), and PEBS would write its records by the guest's addresses (vol. 3B, 20). */
-static void save_perf(struct host_debug *host)
+static void save_perf(struct host_perf *host)
 {
 	rdmsrq(MSR_IA32_DEBUGCTLMSR, host->debugctl);
 	host->pebs_enable = 0;
@@ -71,69 +68,42 @@ static void save_perf(struct host_debug *host)
 		wrmsrq(MSR_IA32_PEBS_ENABLE, 0);
 }
 
-/* Entry and exit switch DR7; the others are ours to switch. */
-static void load_debug(struct ost_vmx_vcpu *vmx, struct host_debug *host)
+static void restore_perf(const struct host_perf *host)
 {
-	struct ost_vcpu *vcpu = &vmx->vcpu;
-
-	save_perf(host);
-	host->active = hw_breakpoint_active();
-	host->loaded = vmx->dr_live || (vcpu->dr7 & (DR_LOCAL_ENABLE_MASK | DR_GLOBAL_ENABLE_MASK));
-	if (unlikely(host->loaded)) {
-		if (host->active) {
-			set_debugreg(0UL, 7);
-			get_debugreg(host->dr[0], 0);
-			get_debugreg(host->dr[1], 1);
-			get_debugreg(host->dr[2], 2);
-			get_debugreg(host->dr[3], 3);
-		}
-		set_debugreg(vcpu->dr[0], 0);
-		set_debugreg(vcpu->dr[1], 1);
-		set_debugreg(vcpu->dr[2], 2);
-		set_debugreg(vcpu->dr[3], 3);
-	}
-	if (unlikely(vmx->dr_live))
-		set_debugreg((unsigned long)vcpu->dr6, 6);
-	ost_vmcs_set(vmx, GUEST_DR7, vcpu->dr7);
-}
-
-static void restore_debug(struct ost_vmx_vcpu *vmx, const struct host_debug *host)
-{
-	struct ost_vcpu *vcpu = &vmx->vcpu;
-	unsigned long dr6;
-
-	if (unlikely(vmx->dr_live)) {
-		get_debugreg(vcpu->dr[0], 0);
-		get_debugreg(vcpu->dr[1], 1);
-		get_debugreg(vcpu->dr[2], 2);
-		get_debugreg(vcpu->dr[3], 3);
-		get_debugreg(dr6, 6);
-		vcpu->dr6 = dr6;
-		vcpu->dr7 = ost_vmread(GUEST_DR7);
-		vmx->cache.val[OST_V_GUEST_DR7] = vcpu->dr7;
-		vmx->dr_live = false;
-		ost_vmx_update_debug(vcpu);
-		/* The host's next #DB is to find its own reasons only. */
-		set_debugreg((unsigned long)DR6_RESERVED, 6);
-	}
 	if (unlikely(host->debugctl))
 		wrmsrq(MSR_IA32_DEBUGCTLMSR, host->debugctl);
 	if (unlikely(host->pebs_enable))
 		wrmsrq(MSR_IA32_PEBS_ENABLE, host->pebs_enable);
-	if (unlikely(host->active)) {
-		if (host->loaded) {
-			set_debugreg(host->dr[0], 0);
-			set_debugreg(host->dr[1], 1);
-			set_debugreg(host->dr[2], 2);
-			set_debugreg(host->dr[3], 3);
-		}
-		set_debugreg(this_cpu_read(cpu_dr7), 7);
-	}
+}
+
+/* Entry and exit switch DR7. */
+static void load_debug(struct ost_vmx_vcpu *vmx)
+{
+	struct ost_vcpu *vcpu = &vmx->vcpu;
+
+	if (unlikely(vcpu->dr_live))
+		set_debugreg((unsigned long)vcpu->dr6, 6);
+	ost_vmcs_set(vmx, GUEST_DR7, vcpu->dr7);
+}
+
+static void store_debug(struct ost_vmx_vcpu *vmx)
+{
+	struct ost_vcpu *vcpu = &vmx->vcpu;
+	unsigned long dr6;
+
+	if (likely(!vcpu->dr_live))
+		return;
+	get_debugreg(dr6, 6);
+	vcpu->dr6 = dr6;
+	vcpu->dr7 = ost_vmread(GUEST_DR7);
+	vmx->cache.val[OST_V_GUEST_DR7] = vcpu->dr7;
+	/* The host's next #DB is to find its own reasons only. */
+	set_debugreg((unsigned long)DR6_RESERVED, 6);
 }
 
 static void prepare_speculation(struct ost_vmx_vcpu *vmx)
 {
-	struct ost_vmx_entry *entry = &vmx->entry;
+	struct ost_entry *entry = &vmx->entry.common;
 
 	/* The handlers of the exit before may have left anything in the L1 data cache. */
 	if (unlikely(ost_vmx_config.flush_l1d))
@@ -144,7 +114,7 @@ static void prepare_speculation(struct ost_vmx_vcpu *vmx)
 	entry->host_spec_ctrl = this_cpu_read(x86_spec_ctrl_current);
 	entry->flags &= BIT(OST_ENTRY_LAUNCHED);
 	entry->flags |= BIT(OST_ENTRY_SPEC_CTRL);
-	if (vmx->spec_ctrl_direct)
+	if (vmx->vcpu.spec_ctrl_direct)
 		entry->flags |= BIT(OST_ENTRY_SPEC_CTRL_READ);
 	if (cpu_feature_enabled(X86_FEATURE_KERNEL_IBRS))
 		entry->flags |= BIT(OST_ENTRY_SPEC_CTRL_ALWAYS);
@@ -212,7 +182,7 @@ static void sync_from_vmcs(struct ost_vmx_vcpu *vmx, u8 cr8, bool entered)
 		return;
 	/* An entry that failed in the guest's state leaves the VMCS as it was: not launched (27.8). */
 	if (likely(!(vmx->reason & VMX_EXIT_REASONS_FAILED_VMENTRY)))
-		vmx->entry.flags |= BIT(OST_ENTRY_LAUNCHED);
+		vmx->entry.common.flags |= BIT(OST_ENTRY_LAUNCHED);
 	if (vmx->virtual_apic && unlikely(vmx->virtual_apic[VTPR] >> 4 != cr8))
 		ost_set_cr8(vcpu, vmx->virtual_apic[VTPR] >> 4 & 15);
 }
@@ -247,7 +217,8 @@ static enum ost_exit_fast no_entry(struct ost_vcpu *vcpu, u32 index)
 enum ost_exit_fast ost_vmx_run(struct ost_vcpu *vcpu)
 {
 	struct ost_vmx_vcpu *vmx = to_vmx(vcpu);
-	struct host_debug host;
+	struct ost_host_debug host_debug;
+	struct host_perf host_perf;
 	bool entered;
 	u8 cr8;
 
@@ -256,7 +227,9 @@ enum ost_exit_fast ost_vmx_run(struct ost_vcpu *vcpu)
 	if (unlikely(!ost_vmx_section_begin(vmx)))
 		return no_entry(vcpu, OST_VMX_EXIT_INDEX_NO_VMX);
 	cr8 = ost_get_cr8(vcpu);
-	load_debug(vmx, &host);
+	save_perf(&host_perf);
+	ost_debug_enter(vcpu, &host_debug);
+	load_debug(vmx);
 	sync_to_vmcs(vmx, cr8);
 	ost_vmcs_flush(vmx);
 	prepare_speculation(vmx);
@@ -266,10 +239,12 @@ enum ost_exit_fast ost_vmx_run(struct ost_vcpu *vcpu)
 
 	ost_fpu_leave_pkru(vcpu);
 	ost_ibpb_before_user();
-	if (vmx->spec_ctrl_direct)
-		vcpu->spec_ctrl = vmx->entry.guest_spec_ctrl;
+	if (vmx->vcpu.spec_ctrl_direct)
+		vcpu->spec_ctrl = vmx->entry.common.guest_spec_ctrl;
 	sync_from_vmcs(vmx, cr8, entered);
-	restore_debug(vmx, &host);
+	store_debug(vmx);
+	restore_perf(&host_perf);
+	ost_debug_leave(vcpu, &host_debug);
 
 	if (likely(entered && !(vmx->reason & VMX_EXIT_REASONS_FAILED_VMENTRY)))
 		ost_vmx_complete_events(vmx);
@@ -305,15 +280,8 @@ void ost_vmx_handle_exit_irqoff(struct ost_vcpu *vcpu)
 		break;
 	case EXIT_REASON_EXCEPTION_NMI:
 	case EXIT_REASON_MCE_DURING_VMENTRY:
-		if (is_machine_check(vmx)) {
-			/*
-			 * The exit took the place of the delivery, so the host's handler is called. It met nothing
-			 * of the kernel's: it gets registers that look like user space's.
-			 */
-			struct pt_regs regs = { .cs = 3, .flags = X86_EFLAGS_IF };
-
-			ost_machine_check(&regs);
-		}
+		if (is_machine_check(vmx))
+			ost_machine_check();
 		break;
 	default:
 		break;

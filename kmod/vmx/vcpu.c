@@ -6,15 +6,6 @@
 #include <asm/msr.h>
 #include "vmx.h"
 
-/* Access rights (25.4.1) after RESET (vol. 3A, table 10-1) */
-#define AR_DATA_RW 0x93
-#define AR_CODE_RX 0x9b
-#define AR_LDT 0x82
-#define AR_TSS16_BUSY 0x83
-
-/* PAT after RESET (vol. 3A, 12.12.4) */
-#define PAT_RESET 0x0007040600070406ULL
-
 /* PAUSE instructions no farther apart than this many cycles, for so many cycles, are spinning (25.6.13). */
 #define PLE_GAP_CYCLES 128
 #define PLE_WINDOW_CYCLES 4096
@@ -82,7 +73,7 @@ int ost_vmx_vcpu_create(struct ost_vcpu *vcpu)
 	vmx->eptp = vcpu->vm->mmu.root_hpa | VMX_EPTP_MT_WB | VMX_EPTP_PWL_4;
 	if (ost_vmx_config.ept_ad)
 		vmx->eptp |= VMX_EPTP_AD_ENABLE_BIT;
-	vmx->entry.regs = vcpu->regs;
+	vmx->entry.common.regs = vcpu->regs;
 	INIT_LIST_HEAD(&vmx->active_link);
 	vmx->active_cpu = -1;
 	vmx->tlb_cpu = -1;
@@ -97,13 +88,9 @@ no_memory:
 void ost_vmx_vcpu_destroy(struct ost_vcpu *vcpu)
 {
 	struct ost_vmx_vcpu *vmx = to_vmx(vcpu);
-	int cpu;
 
 	/* The CPU must not write to its pages any more. */
 	ost_vmx_clear(vmx);
-	/* Another vCPU may get this memory and must not be taken for this one. */
-	for_each_possible_cpu(cpu)
-		cmpxchg(&per_cpu(ost_vmx_cpus, cpu).last, vmx, NULL);
 	vpid_free(vmx->vpid);
 	free_pages_of(vmx);
 }
@@ -138,31 +125,8 @@ void ost_vmx_write_constants(struct ost_vmx_vcpu *vmx)
 	vmx->constants_written = true;
 }
 
-#define RESET_SEG(vmx, seg, ar)                                                                    \
-	do {                                                                                       \
-		ost_vmcs_set(vmx, GUEST_##seg##_SELECTOR, 0);                                      \
-		ost_vmcs_set(vmx, GUEST_##seg##_BASE, 0);                                          \
-		ost_vmcs_set(vmx, GUEST_##seg##_LIMIT, 0xffff);                                    \
-		ost_vmcs_set(vmx, GUEST_##seg##_AR_BYTES, ar);                                     \
-	} while (0)
-
-/* Vol. 3A, table 10-1 */
 static void reset_state(struct ost_vmx_vcpu *vmx)
 {
-	RESET_SEG(vmx, ES, AR_DATA_RW);
-	RESET_SEG(vmx, SS, AR_DATA_RW);
-	RESET_SEG(vmx, DS, AR_DATA_RW);
-	RESET_SEG(vmx, FS, AR_DATA_RW);
-	RESET_SEG(vmx, GS, AR_DATA_RW);
-	RESET_SEG(vmx, CS, AR_CODE_RX);
-	ost_vmcs_set(vmx, GUEST_CS_SELECTOR, 0xf000);
-	ost_vmcs_set(vmx, GUEST_CS_BASE, 0xffff0000);
-	RESET_SEG(vmx, LDTR, AR_LDT);
-	RESET_SEG(vmx, TR, AR_TSS16_BUSY);
-	ost_vmcs_set(vmx, GUEST_GDTR_BASE, 0);
-	ost_vmcs_set(vmx, GUEST_GDTR_LIMIT, 0xffff);
-	ost_vmcs_set(vmx, GUEST_IDTR_BASE, 0);
-	ost_vmcs_set(vmx, GUEST_IDTR_LIMIT, 0xffff);
 	ost_vmcs_set(vmx, GUEST_INTERRUPTIBILITY_INFO, 0);
 	ost_vmcs_set(vmx, GUEST_ACTIVITY_STATE, GUEST_ACTIVITY_ACTIVE);
 	ost_vmcs_set(vmx, GUEST_PENDING_DBG_EXCEPTIONS, 0);
@@ -173,32 +137,11 @@ static void reset_state(struct ost_vmx_vcpu *vmx)
 	ost_vmcs_set(vmx, TPR_THRESHOLD, 0);
 }
 
-/* INIT leaves these alone. */
-static void reset_msrs(struct ost_vmx_vcpu *vmx)
-{
-	struct ost_vcpu *vcpu = &vmx->vcpu;
-
-	vmx->star = 0;
-	vmx->lstar = 0;
-	vmx->cstar = 0;
-	vmx->fmask = 0;
-	ost_vmx_set_msr(vcpu, MSR_KERNEL_GS_BASE, 0);
-	ost_vmcs_set(vmx, GUEST_SYSENTER_CS, 0);
-	ost_vmcs_set(vmx, GUEST_SYSENTER_ESP, 0);
-	ost_vmcs_set(vmx, GUEST_SYSENTER_EIP, 0);
-	ost_vmcs_set(vmx, GUEST_IA32_PAT, PAT_RESET);
-	vcpu->spec_ctrl = 0;
-	vmx->spec_ctrl_direct = false;
-}
-
 void ost_vmx_vcpu_reset(struct ost_vcpu *vcpu, bool init_event)
 {
 	struct ost_vmx_vcpu *vmx = to_vmx(vcpu);
 
 	reset_state(vmx);
-	if (!init_event)
-		reset_msrs(vmx);
-	vmx->dr_live = false;
 	vmx->event_given = false;
 	vmx->user_msrs_stale = true;
 	ost_vmx_init_intercepts(vmx);
@@ -206,31 +149,20 @@ void ost_vmx_vcpu_reset(struct ost_vcpu *vcpu, bool init_event)
 	ost_vmx_flush_tlb(vcpu);
 }
 
-void ost_vmx_update_tsc(struct ost_vcpu *vcpu)
-{
-	/* Every entry compares what the VMCS has with vcpu->clock. */
-}
-
 void ost_vmx_vcpu_load(struct ost_vcpu *vcpu, int cpu)
 {
-	struct ost_vmx_cpu *c = this_cpu_ptr(&ost_vmx_cpus);
 	struct ost_vmx_vcpu *vmx = to_vmx(vcpu);
 	unsigned long flags;
 
-	if (ost_vmx_kept()) {
-		if (vmx->active_cpu != cpu)
-			ost_vmx_clear(vmx);
-		/* So that fields can be read while it is loaded. */
-		local_irq_save(flags);
-		if (ost_vmx_section_begin(vmx))
-			ost_vmx_section_end(vmx);
-		local_irq_restore(flags);
-	}
-	/* What one vCPU has trained the branch predictor to must not steer the next. */
-	if (READ_ONCE(c->last) != vmx) {
-		WRITE_ONCE(c->last, vmx);
-		ost_ibpb();
-	}
+	if (!ost_vmx_kept())
+		return;
+	if (vmx->active_cpu != cpu)
+		ost_vmx_clear(vmx);
+	/* So that fields can be read while it is loaded. */
+	local_irq_save(flags);
+	if (ost_vmx_section_begin(vmx))
+		ost_vmx_section_end(vmx);
+	local_irq_restore(flags);
 }
 
 void ost_vmx_vcpu_put(struct ost_vcpu *vcpu)

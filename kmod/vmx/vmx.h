@@ -61,7 +61,6 @@ struct ost_vmx_cpu {
 	u64 vmxon_pa;
 	struct ost_vmx_vcpu *current_vcpu; /* whose VMCS is current */
 	struct list_head active;	/* vCPUs whose VMCS is active here */
-	struct ost_vmx_vcpu *last;	/* the vCPU that ran last, only compared, never followed */
 };
 DECLARE_PER_CPU(struct ost_vmx_cpu, ost_vmx_cpus);
 
@@ -121,12 +120,9 @@ struct ost_vmx_vcpu {
 	bool flush;			/* [any] forget TLB entries before the next entry */
 	bool pdptes_stale;		/* PDPTEs have to be read from guest memory */
 	bool user_msrs_stale;		/* STAR and its like have to be loaded */
-	bool spec_ctrl_direct;		/* the guest writes SPEC_CTRL without an exit */
-	bool dr_live;			/* the guest may use MOV DR during the next entry */
 	bool event_given;		/* an event was injected by the last entry */
 
 	u32 reason;			/* of the last exit, as the VMCS has it */
-	u64 cr0;			/* the guest's CR0 as it set it */
 	u64 star, lstar, cstar, fmask, kernel_gs_base; /* the last is in the register while host.loaded */
 	u64 tsc_offset, tsc_multiplier;	/* in the VMCS */
 };
@@ -178,7 +174,6 @@ void ost_vmx_vcpu_destroy(struct ost_vcpu *vcpu);
 void ost_vmx_vcpu_reset(struct ost_vcpu *vcpu, bool init_event);
 void ost_vmx_vcpu_load(struct ost_vcpu *vcpu, int cpu);
 void ost_vmx_vcpu_put(struct ost_vcpu *vcpu);
-void ost_vmx_update_tsc(struct ost_vcpu *vcpu);
 void ost_vmx_flush_tlb(struct ost_vcpu *vcpu);
 /* Obeys ->flush. In a section. */
 void ost_vmx_sync_tlb(struct ost_vmx_vcpu *vmx);
@@ -215,7 +210,6 @@ void ost_vmx_handle_exit_irqoff(struct ost_vcpu *vcpu);
 extern const char *const ost_vmx_exit_names[OST_VMX_NR_EXIT_INDEXES];
 int ost_vmx_handle_exit(struct ost_vcpu *vcpu);
 int ost_vmx_skip_instruction(struct ost_vcpu *vcpu);
-int ost_vmx_insn_bytes(struct ost_vcpu *vcpu, u8 *buf);
 
 /* intercept.c */
 void ost_vmx_init_intercepts(struct ost_vmx_vcpu *vmx);

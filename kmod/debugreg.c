@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* DR0 to DR3 around an entry, where guest or host use them. */
+#include "backend.h"
+#include "debugreg.h"
+
+void ost_debug_load(struct ost_vcpu *vcpu, struct ost_host_debug *host)
+{
+	if (host->active) {
+		/* The host's breakpoints must not match at the guest's addresses. */
+		set_debugreg(0UL, 7);
+		get_debugreg(host->dr[0], 0);
+		get_debugreg(host->dr[1], 1);
+		get_debugreg(host->dr[2], 2);
+		get_debugreg(host->dr[3], 3);
+	}
+	set_debugreg(vcpu->dr[0], 0);
+	set_debugreg(vcpu->dr[1], 1);
+	set_debugreg(vcpu->dr[2], 2);
+	set_debugreg(vcpu->dr[3], 3);
+}
+
+void ost_debug_save(struct ost_vcpu *vcpu)
+{
+	get_debugreg(vcpu->dr[0], 0);
+	get_debugreg(vcpu->dr[1], 1);
+	get_debugreg(vcpu->dr[2], 2);
+	get_debugreg(vcpu->dr[3], 3);
+	vcpu->dr_live = false;
+	ost_backend->update_debug(vcpu);
+}
+
+void ost_debug_restore(const struct ost_host_debug *host)
+{
+	if (host->loaded) {
+		set_debugreg(host->dr[0], 0);
+		set_debugreg(host->dr[1], 1);
+		set_debugreg(host->dr[2], 2);
+		set_debugreg(host->dr[3], 3);
+	}
+	set_debugreg(this_cpu_read(cpu_dr7), 7);
+}

@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Exit handlers that both vendors share. */
+#include <linux/kvm_para.h>
+#include <linux/sched.h>
+#include <asm/debugreg.h>
+#include "backend.h"
+#include "cpuid.h"
+#include "exit.h"
+#include "io.h"
+#include "mmu/mmu.h"
+#include "vcpu.h"
+
+int ost_advance_rip(struct ost_vcpu *vcpu, u64 rip)
+{
+	u64 rflags;
+
+	ost_reg_set(vcpu, OST_REG_RIP, rip);
+	static_call(ost_set_interrupt_shadow)(vcpu, 0);
+	rflags = ost_rflags(vcpu);
+	if (unlikely(rflags & X86_EFLAGS_RF))
+		ost_reg_set(vcpu, OST_REG_RFLAGS, rflags & ~(u64)X86_EFLAGS_RF);
+	if (unlikely(rflags & X86_EFLAGS_TF))
+		return ost_debug_exception(vcpu, DR_STEP);
+	return OST_RUN;
+}
+
+int ost_exit_nothing(struct ost_vcpu *vcpu)
+{
+	return OST_RUN;
+}
+
+int ost_exit_skip(struct ost_vcpu *vcpu)
+{
+	return static_call(ost_skip_instruction)(vcpu);
+}
+
+int ost_exit_ud(struct ost_vcpu *vcpu)
+{
+	ost_ud(vcpu);
+	return OST_RUN;
+}
+
+static int fault_gp(struct ost_vcpu *vcpu)
+{
+	ost_gp(vcpu, 0);
+	return OST_RUN;
+}
+
+int ost_exit_emulate(struct ost_vcpu *vcpu)
+{
+	return ost_emulate_instruction(vcpu);
+}
+
+/* --- instructions --- */
+
+int ost_exit_hlt(struct ost_vcpu *vcpu)
+{
+	int r = ost_exit_skip(vcpu);
+
+	if (r != OST_RUN)
+		return r;
+	if (!vcpu->apic) {
+		vcpu->run->exit_reason = KVM_EXIT_HLT;
+		return OST_USER;
+	}
+	WRITE_ONCE(vcpu->mp_state, KVM_MP_STATE_HALTED);
+	return OST_RUN;
+}
+
+int ost_exit_hypercall(struct ost_vcpu *vcpu)
+{
+	/* None is offered in CPUID: the ABI's answer to an unknown one, or to one from user mode. */
+	long r = static_call(ost_get_cpl)(vcpu) ? -KVM_EPERM : -KVM_ENOSYS;
+
+	ost_reg_set(vcpu, OST_REG_RAX, ost_mode64(vcpu) ? (u64)r : (u32)r);
+	return ost_exit_skip(vcpu);
+}
+
+int ost_exit_xsetbv(struct ost_vcpu *vcpu)
+{
+	/* AMD's exit comes before the check of the privilege level (APM vol. 2, table 15-7). */
+	if (static_call(ost_get_cpl)(vcpu) ||
+	    ost_set_xcr(vcpu, ost_reg(vcpu, OST_REG_RCX), ost_edx_eax(vcpu)))
+		return fault_gp(vcpu);
+	return ost_exit_skip(vcpu);
+}
+
+int ost_exit_rdpmc(struct ost_vcpu *vcpu)
+{
+	/* There are no performance counters. */
+	return fault_gp(vcpu);
+}
+
+int ost_exit_monitor(struct ost_vcpu *vcpu)
+{
+	/* A MONITOR that never arms and an MWAIT that wakes at once are allowed ones. */
+	return ost_has(vcpu, MONITOR) ? ost_exit_skip(vcpu) : ost_exit_ud(vcpu);
+}
+
+int ost_exit_pause(struct ost_vcpu *vcpu)
+{
+	/* It spins, perhaps for a lock whose holder waits for this CPU. */
+	ost_vcpu_preemptible(vcpu);
+	yield();
+	return ost_exit_skip(vcpu);
+}
+
+/* --- control and debug registers --- */
+
+int ost_exit_cr8_written(struct ost_vcpu *vcpu, u64 old_cr8, int r)
+{
+	if (r != OST_RUN || vcpu->apic || ost_get_cr8(vcpu) >= old_cr8)
+		return r;
+	vcpu->run->exit_reason = KVM_EXIT_SET_TPR;
+	return OST_USER;
+}
+
+static int write_cr(struct ost_vcpu *vcpu, int cr, u64 val)
+{
+	switch (cr) {
+	case 0:
+		return ost_set_cr0(vcpu, val);
+	case 3:
+		return ost_set_cr3(vcpu, val);
+	case 4:
+		return ost_set_cr4(vcpu, val);
+	case 8:
+		return ost_set_cr8(vcpu, val);
+	default:
+		return -EINVAL;
+	}
+}
+
+int ost_exit_mov_to_cr(struct ost_vcpu *vcpu, int cr, int gpr)
+{
+	u64 val = ost_reg(vcpu, gpr), old_cr8 = 0;
+
+	/* The others may have the guest's PDPTEs read, in memory that may be swapped out. */
+	if (cr == 8)
+		old_cr8 = ost_get_cr8(vcpu);
+	else
+		ost_vcpu_preemptible(vcpu);
+	if (write_cr(vcpu, cr, ost_mode64(vcpu) ? val : (u32)val))
+		return fault_gp(vcpu);
+	return ost_exit_cr8_written(vcpu, old_cr8, ost_exit_skip(vcpu));
+}
+
+int ost_exit_mov_from_cr(struct ost_vcpu *vcpu, u64 val, int gpr)
+{
+	ost_reg_set(vcpu, gpr, ost_mode64(vcpu) ? val : (u32)val);
+	return ost_exit_skip(vcpu);
+}
+
+int ost_exit_mov_dr(struct ost_vcpu *vcpu)
+{
+	vcpu->dr_live = true;
+	ost_backend->update_debug(vcpu);
+	return OST_RUN;
+}
+
+/* --- memory --- */
+
+int ost_exit_nested_fault(struct ost_vcpu *vcpu, gpa_t gpa, u32 flags, const u8 *insn, u32 len)
+{
+	enum ost_fault_result result = ost_mmu_fault(vcpu, gpa, flags | OST_FAULT_ATOMIC);
+
+	if (result == OST_FAULT_AGAIN) {
+		ost_vcpu_preemptible(vcpu);
+		result = ost_mmu_fault(vcpu, gpa, flags);
+	}
+	switch (result) {
+	case OST_FAULT_FIXED:
+	case OST_FAULT_AGAIN:
+		return OST_RUN;
+	case OST_FAULT_MMIO:
+		return ost_mmio(vcpu, gpa, insn, len);
+	case OST_FAULT_SIGNAL:
+		return -EINTR;
+	case OST_FAULT_NOMEM:
+		return -ENOMEM;
+	case OST_FAULT_BAD:
+		break;
+	}
+	return -EFAULT;
+}
+
+/* --- what went wrong --- */
+
+int ost_exit_fail_entry(struct ost_vcpu *vcpu, u64 reason)
+{
+	ost_backend->dump(vcpu);
+	vcpu->run->exit_reason = KVM_EXIT_FAIL_ENTRY;
+	vcpu->run->fail_entry.hardware_entry_failure_reason = reason;
+	vcpu->run->fail_entry.cpu = vcpu->cpu;
+	return OST_USER;
+}
+
+int ost_exit_unexpected(struct ost_vcpu *vcpu, u64 reason)
+{
+	ost_vcpu_preemptible(vcpu);
+	ost_backend->dump(vcpu);
+	vcpu->run->exit_reason = KVM_EXIT_INTERNAL_ERROR;
+	vcpu->run->internal.suberror = KVM_INTERNAL_ERROR_UNEXPECTED_EXIT_REASON;
+	vcpu->run->internal.ndata = 2;
+	vcpu->run->internal.data[0] = reason;
+	vcpu->run->internal.data[1] = vcpu->cpu;
+	return OST_USER;
+}
