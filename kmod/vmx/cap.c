@@ -4,7 +4,6 @@
 
 #include <linux/mm.h>
 #include <linux/moduleparam.h>
-#include <linux/sched/smt.h>
 #include <asm/cpufeature.h>
 #include <asm/msr.h>
 #include <asm/processor.h>
@@ -66,10 +65,6 @@ MODULE_PARM_DESC(vmx_vpid_last, "highest VPID for guests (default 65535)");
 static bool large_no_exec = true;
 module_param_named(vmx_large_no_exec, large_no_exec, bool, 0444);
 MODULE_PARM_DESC(vmx_large_no_exec, "no execution from large pages on CPUs that a guest could crash by it, iTLB multihit (default on)");
-
-static bool flush_l1d = true;
-module_param_named(vmx_flush_l1d, flush_l1d, bool, 0444);
-MODULE_PARM_DESC(vmx_flush_l1d, "flush the L1 data cache before a guest runs on CPUs with L1TF, unless the host was told not to (default on)");
 
 static bool stay_on = true;
 module_param_named(vmx_stay_on, stay_on, bool, 0444);
@@ -265,25 +260,6 @@ static void fill_caps(const struct ost_vmx_config *cfg, u64 ept)
 	ost_hw_caps.tsc_max_ratio = ~0ull;
 }
 
-static bool wants_l1d_flush(void)
-{
-	u64 caps = 0;
-
-	if (!flush_l1d || !boot_cpu_has_bug(X86_BUG_L1TF) || ost_l1tf_off())
-		return false;
-	if (boot_cpu_has(X86_FEATURE_ARCH_CAPABILITIES))
-		rdmsrq(MSR_IA32_ARCH_CAPABILITIES, caps);
-	if (caps & ARCH_CAP_SKIP_VMENTRY_L1DFLUSH)
-		return false;
-	if (!boot_cpu_has(X86_FEATURE_FLUSH_L1D)) {
-		pr_warn("this CPU has L1TF and its microcode can't flush the L1 data cache: a guest may read the host's memory\n");
-		return false;
-	}
-	if (sched_smt_active())
-		pr_warn("this CPU has L1TF and runs two threads a core: a guest may read what the other thread does\n");
-	return true;
-}
-
 /* It runs at load only, as what it calls. */
 static void __ref register_user_msrs(void)
 {
@@ -302,6 +278,7 @@ int ost_vmx_setup(void)
 {
 	struct ost_vmx_config *cfg = &ost_vmx_config;
 	u64 basic, ept, misc;
+	int r;
 
 	rdmsrq(MSR_IA32_VMX_BASIC, basic);
 	rdmsrq(MSR_IA32_VMX_EPT_VPID_CAP, ept);
@@ -316,7 +293,6 @@ int ost_vmx_setup(void)
 	cfg->cr0_fixed &= ~(u64)(X86_CR0_PE | X86_CR0_PG);
 	/* A machine check with CR4.MCE clear shuts the CPU down, also while a guest runs (vol. 3A, 6.15). */
 	cfg->cr4_fixed |= ost_read_cr4_raw() & X86_CR4_MCE;
-	cfg->flush_l1d = wants_l1d_flush();
 	cfg->pebs = boot_cpu_has(X86_FEATURE_DS) && boot_cpu_has(X86_FEATURE_PEBS);
 
 	ost_vmx_vpid_first = max(vpid_first, 1u);
@@ -330,10 +306,17 @@ int ost_vmx_setup(void)
 	register_user_msrs();
 	ost_vmx_host_setup();
 	fill_caps(cfg, ept);
-	return ost_vmx_cpus_alloc();
+	r = ost_vmx_l1d_setup();
+	if (r)
+		return r;
+	r = ost_vmx_cpus_alloc();
+	if (r)
+		ost_vmx_l1d_teardown();
+	return r;
 }
 
 void ost_vmx_teardown(void)
 {
 	ost_vmx_cpus_free();
+	ost_vmx_l1d_teardown();
 }

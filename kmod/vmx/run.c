@@ -107,7 +107,7 @@ static void prepare_speculation(struct ost_vmx_vcpu *vmx)
 
 	/* The handlers of the exit before may have left anything in the L1 data cache. */
 	if (unlikely(ost_vmx_config.flush_l1d))
-		wrmsrq(MSR_IA32_FLUSH_CMD, L1D_FLUSH);
+		ost_vmx_flush_l1d();
 	if (!cpu_feature_enabled(X86_FEATURE_MSR_SPEC_CTRL))
 		return;
 	entry->guest_spec_ctrl = vmx->vcpu.spec_ctrl;

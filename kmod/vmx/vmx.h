@@ -52,6 +52,14 @@ void ost_vmx_teardown(void);
 enum { OST_VMX_STAR, OST_VMX_LSTAR, OST_VMX_FMASK, OST_VMX_NR_USER_MSRS };
 extern int ost_vmx_user_slots[OST_VMX_NR_USER_MSRS];
 
+/* --- the L1 data cache (l1d.c) --- */
+
+/* Sets ost_vmx_config.flush_l1d; 0 or -ENOMEM. [load] */
+int ost_vmx_l1d_setup(void);
+void ost_vmx_l1d_teardown(void);
+/* [irqoff] */
+void ost_vmx_flush_l1d(void);
+
 /* --- a CPU (cpu.c) --- */
 
 struct ost_vmx_cpu {
