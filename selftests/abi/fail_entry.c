@@ -142,4 +142,41 @@ TEST_F(fail_entry, exception_that_is_none)
 	runs(self);
 }
 
+/* VT-x refuses an external interrupt with IF clear; taken back, the vCPU runs. */
+TEST_F(fail_entry, interrupt_with_if_clear)
+{
+	struct kvm_vcpu_events events;
+
+	if (!host_is_intel())
+		SKIP(return, "AMD-V takes it");
+	ASSERT_EQ(0, ioctl(self->vcpu->fd, KVM_GET_VCPU_EVENTS, &events));
+	events.interrupt.injected = 1;
+	events.interrupt.nr = 0x30;
+	ASSERT_EQ(0, ioctl(self->vcpu->fd, KVM_SET_VCPU_EVENTS, &events));
+	ASSERT_EQ(KVM_EXIT_FAIL_ENTRY, vcpu_run(self->vcpu));
+	events.interrupt.injected = 0;
+	ASSERT_EQ(0, ioctl(self->vcpu->fd, KVM_SET_VCPU_EVENTS, &events));
+	ASSERT_EQ(0, restore(self->vcpu, &self->good));
+	runs(self);
+}
+
+/* The same with an NMI in the shadow of MOV SS. */
+TEST_F(fail_entry, nmi_in_shadow)
+{
+	struct kvm_vcpu_events events;
+
+	if (!host_is_intel())
+		SKIP(return, "AMD-V takes it");
+	ASSERT_EQ(0, ioctl(self->vcpu->fd, KVM_GET_VCPU_EVENTS, &events));
+	events.nmi.injected = 1;
+	events.interrupt.shadow = KVM_X86_SHADOW_INT_MOV_SS;
+	ASSERT_EQ(0, ioctl(self->vcpu->fd, KVM_SET_VCPU_EVENTS, &events));
+	ASSERT_EQ(KVM_EXIT_FAIL_ENTRY, vcpu_run(self->vcpu));
+	events.nmi.injected = 0;
+	events.interrupt.shadow = 0;
+	ASSERT_EQ(0, ioctl(self->vcpu->fd, KVM_SET_VCPU_EVENTS, &events));
+	ASSERT_EQ(0, restore(self->vcpu, &self->good));
+	runs(self);
+}
+
 TEST_HARNESS_MAIN

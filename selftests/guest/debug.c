@@ -36,7 +36,7 @@ static void handler(struct frame *frame)
 	frame->rflags |= RFLAGS_RF;
 }
 
-extern char s0[], s1[], s2[], s3[], s4[], s5[], b0[], w0[];
+extern char t0[], t1[], t2[], t3[], s0[], s1[], s2[], s3[], s4[], s5[], b0[], w0[];
 
 static void single_step(void)
 {
@@ -48,6 +48,44 @@ static void single_step(void)
 	check_eq((uintptr_t)s1, at[0], "first step");
 	check_eq((uintptr_t)s2, at[1], "second step");
 	check_eq(1 << 14, dr6[0] & 0x400f, "DR6.BS");
+}
+
+/* The trap behind STI comes in its shadow. */
+static void step_over_sti(void)
+{
+	hits = 0;
+	asm volatile("pushfq\norq $0x100, (%%rsp)\npopfq\n"
+		     "sti\n.globl t0\nt0: nop\n.globl t1\nt1: nop\n"
+		     "pushfq\nandq $~0x100, (%%rsp)\npopfq\ncli" : : : "memory");
+	check_eq((uintptr_t)t0, at[0], "step over STI");
+	check_eq((uintptr_t)t1, at[1], "step behind STI");
+}
+
+/* MOV SS; CPUID with TF. */
+static void step_over_mov_ss_cpuid(void)
+{
+	hits = 0;
+	asm volatile("mov %%ss, %%esi\npushfq\norq $0x100, (%%rsp)\npopfq\n"
+		     "mov %%esi, %%ss\ncpuid\n.globl t2\nt2: nop\n.globl t3\nt3: nop\n"
+		     "pushfq\nandq $~0x100, (%%rsp)\npopfq" : : : "rax", "rbx", "rcx", "rdx", "rsi", "memory");
+	check_eq((uintptr_t)t2, at[0], "step over MOV SS; CPUID");
+	check_eq((uintptr_t)t3, at[1], "step behind it");
+}
+
+/* General detect on a MOV DR in the shadow of MOV SS, with and without TF. */
+static void general_detect_in_shadow(void)
+{
+	hits = 0;
+	write_dr7(0x2400);
+	asm volatile("mov %%ss, %%esi\nmov %%esi, %%ss\nmov %%dr0, %%rax" : : : "rax", "rsi", "memory");
+	check_eq(1, hits, "general detect in shadow");
+	write_dr7(0x2400);
+	hits = 0;
+	asm volatile("mov %%ss, %%esi\npushfq\norq $0x100, (%%rsp)\npopfq\n"
+		     "mov %%esi, %%ss\nmov %%dr0, %%rax\nnop\n"
+		     "pushfq\nandq $~0x100, (%%rsp)\npopfq" : : : "rax", "rsi", "memory");
+	check(hits >= 2, "%d hits with TF", hits);
+	write_dr7(0x400);
 }
 
 /* CPUID, OUT and MMIO leave the guest: the trap comes after each of them all the same. */
@@ -134,6 +172,9 @@ int main(void)
 	set_handler(DB, handler);
 	single_step();
 	step_over_exits();
+	step_over_mov_ss_cpuid();
+	general_detect_in_shadow();
+	step_over_sti();
 	breakpoints();
 	registers();
 	return 0;
