@@ -30,6 +30,11 @@ struct ost_hw_caps {
 	bool tsc_scaling;	/* the CPU can scale the guest's TSC */
 	u8 tsc_frac_bits;	/* fraction bits of the scaling ratio */
 	u64 tsc_max_ratio;	/* the largest ratio it takes */
+	/*
+	 * Another hypervisor, a second instance of us for one, may run guests on a CPU between two entries of
+	 * ours: what they leave there is not ours to know.
+	 */
+	bool shares_cpus;
 	/* Instructions that the CPU has and guests can't be given. */
 	bool no_rdtscp, no_invpcid, no_xsaves;
 };

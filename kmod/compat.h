@@ -201,9 +201,19 @@ static inline void ost_cr4_update(unsigned long set, unsigned long clear)
 {
 	cr4_update_irqsoff(set, clear);
 }
+
+/* VMX operation begins or has ended: CPUs that can't trace in it (Intel PT) stop tracing in between. [irqoff] */
+static inline void ost_pt_handle_vmx(bool on)
+{
+	intel_pt_handle_vmx(on);
+}
 #else
 #define OST_CR4_SHADOW 0
 static inline void ost_cr4_update(unsigned long set, unsigned long clear)
+{
+}
+
+static inline void ost_pt_handle_vmx(bool on)
 {
 }
 #endif

@@ -11,19 +11,28 @@
 #include <asm/msr-index.h>
 #include <asm/nospec-branch.h>
 
-/* Kernels before the TSA mitigation had one feature bit for user space and guests. */
+/*
+ * Which bit asks for VERW before a guest runs. Kernels had one for user space and guests alike; with the
+ * mitigation of TSA came one for guests, on AMD's CPUs; later it came to stand for Intel's too, together
+ * with one for guests that have devices' memory, which ours have not.
+ */
 #ifdef X86_FEATURE_CLEAR_CPU_BUF_VM
-#define OST_FEATURE_CLEAR_CPU_BUF X86_FEATURE_CLEAR_CPU_BUF_VM
+#define OST_SVM_CLEAR_CPU_BUF X86_FEATURE_CLEAR_CPU_BUF_VM
 #else
-#define OST_FEATURE_CLEAR_CPU_BUF X86_FEATURE_CLEAR_CPU_BUF
+#define OST_SVM_CLEAR_CPU_BUF X86_FEATURE_CLEAR_CPU_BUF
+#endif
+#ifdef X86_FEATURE_CLEAR_CPU_BUF_VM_MMIO
+#define OST_VMX_CLEAR_CPU_BUF X86_FEATURE_CLEAR_CPU_BUF_VM
+#else
+#define OST_VMX_CLEAR_CPU_BUF X86_FEATURE_CLEAR_CPU_BUF
 #endif
 
 /*
- * VERW with a memory operand, where the host asks for it before a guest runs (MDS, TSA). The operand is
+ * VERW with a memory operand, where the host asks for it by `feature` (MDS, TAA, RFDS, TSA). The operand is
  * compat.c's; the kernel's own is reserved for the stock modules in newer kernels. Clobbers RFLAGS.ZF only.
  */
-.macro OST_CLEAR_CPU_BUFFERS
-	ALTERNATIVE "jmp .Lskip_verw_\@", "", OST_FEATURE_CLEAR_CPU_BUF
+.macro OST_CLEAR_CPU_BUFFERS feature:req
+	ALTERNATIVE "jmp .Lskip_verw_\@", "", \feature
 	verw ost_verw_selector(%rip)
 .Lskip_verw_\@:
 .endm
@@ -54,7 +63,7 @@
 #endif
 
 /*
- * Branch history injection: 200 taken branches, more than the history of any affected CPU holds (194),
+ * Branch history injection: 199 taken branches, more than the history of any affected CPU holds (194),
  * push out what the guest has left in it. The kernel's own function is reserved in newer kernels.
  * Clobbers RCX and flags.
  */

@@ -49,7 +49,7 @@ static void disable_here(void)
 	if (!this_cpu_read(ost_hw_on))
 		return;
 	this_cpu_write(ost_hw_on, false);
-	ost_user_msr_cpu_offline();
+	ost_user_msrs_put_back();
 	ost_backend->cpu_disable();
 }
 

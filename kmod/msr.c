@@ -130,6 +130,28 @@ static u64 spec_ctrl_bits(struct ost_vcpu *vcpu, bool host)
 	return bits;
 }
 
+/* Bits of SPEC_CTRL that this CPU lets be set. */
+static u64 spec_ctrl_settable __ro_after_init;
+
+static void __init probe_spec_ctrl(void)
+{
+	unsigned long flags;
+	u64 host;
+	int bit;
+
+	if (!boot_cpu_has(X86_FEATURE_MSR_SPEC_CTRL))
+		return;
+	local_irq_save(flags);
+	if (!rdmsrq_safe(MSR_IA32_SPEC_CTRL, &host)) {
+		for (bit = 0; bit < 64; bit++) {
+			if (!wrmsrq_safe(MSR_IA32_SPEC_CTRL, host | BIT_ULL(bit)))
+				spec_ctrl_settable |= BIT_ULL(bit);
+		}
+		wrmsrq(MSR_IA32_SPEC_CTRL, host);
+	}
+	local_irq_restore(flags);
+}
+
 static int read_spec_ctrl(struct ost_vcpu *vcpu, u32 index, u64 *data, bool host)
 {
 	if (!spec_ctrl_bits(vcpu, host))
@@ -143,7 +165,12 @@ static int write_spec_ctrl(struct ost_vcpu *vcpu, u32 index, u64 data, bool host
 {
 	u64 bits = spec_ctrl_bits(vcpu, host);
 
-	if (!bits || (data & ~bits))
+	if (!bits)
+		return 1;
+	/* A guest that has it to itself may have set whatever this CPU takes, and comes back with that. */
+	if (host)
+		bits |= spec_ctrl_settable;
+	if (data & ~bits)
 		return 1;
 	vcpu->spec_ctrl = data;
 	ost_backend->set_msr(vcpu, index, data);
@@ -185,6 +212,14 @@ static int read_backend(struct ost_vcpu *vcpu, u32 index, u64 *data, bool host)
 static int write_backend(struct ost_vcpu *vcpu, u32 index, u64 data, bool host)
 {
 	return ost_backend->set_msr(vcpu, index, data) ? 1 : 0;
+}
+
+/* Intel's CPUs refuse the upper half, AMD's ignore it. */
+static int write_fmask(struct ost_vcpu *vcpu, u32 index, u64 data, bool host)
+{
+	if ((data >> 32) && boot_cpu_data.x86_vendor == X86_VENDOR_INTEL)
+		return 1;
+	return write_backend(vcpu, index, data, host);
 }
 
 /* The same for those that hold a linear address. */
@@ -429,7 +464,7 @@ static const struct row table[] = {
 	/* Whatever CPUID says: small VMMs enter long mode without setting it. */
 	{ MSR_STAR, MSR_STAR, SAVED, NO_FEATURE, read_backend, write_backend },
 	{ MSR_LSTAR, MSR_CSTAR, SAVED, NO_FEATURE, read_backend, write_address },
-	{ MSR_SYSCALL_MASK, MSR_SYSCALL_MASK, SAVED, NO_FEATURE, read_backend, write_backend },
+	{ MSR_SYSCALL_MASK, MSR_SYSCALL_MASK, SAVED, NO_FEATURE, read_backend, write_fmask },
 	/* The first two are in the segment registers for those who save. */
 	{ MSR_FS_BASE, MSR_GS_BASE, 0, NO_FEATURE, read_backend, write_address },
 	{ MSR_KERNEL_GS_BASE, MSR_KERNEL_GS_BASE, SAVED, NO_FEATURE, read_backend, write_address },
@@ -476,6 +511,7 @@ static bool host_has(const struct row *row)
 
 void __init ost_msr_setup(void)
 {
+	probe_spec_ctrl();
 	u32 i;
 
 	for (i = 0; i < ARRAY_SIZE(table); i++) {

@@ -59,6 +59,6 @@ int ost_user_msr_register(u32 index);	/* slot number, -ENODEV, -ENOSPC; at load 
 void ost_user_msr_set(int slot, u64 value);
 /* The guest's TSC_AUX, if its CPUID has RDTSCP or RDPID. Before every entry. [irqoff] */
 void ost_user_msrs_load(struct ost_vcpu *vcpu);
-void ost_user_msr_cpu_offline(void);	/* [cpu] */
+void ost_user_msrs_put_back(void);	/* now, rather than on the way to userspace. [atomic] */
 
 #endif

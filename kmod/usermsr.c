@@ -89,7 +89,7 @@ static void on_user_return(struct user_return_notifier *notifier)
 {
 	unsigned long flags;
 
-	/* Not to be met by ost_user_msr_cpu_offline() in the middle. */
+	/* Not to be met by ost_user_msrs_put_back() in the middle. */
 	local_irq_save(flags);
 	put_back(container_of(notifier, struct user_msrs, notifier));
 	local_irq_restore(flags);
@@ -106,7 +106,9 @@ void ost_user_msr_set(int slot, u64 value)
 	}
 	if (m->loaded[slot] == value)
 		return;
-	wrmsrq(slots[slot], value);
+	/* Bits that the CPU has no use for may be refused: the guest does without them. */
+	if (unlikely(wrmsrq_safe(slots[slot], value)))
+		return;
 	m->loaded[slot] = value;
 	if (!m->armed) {
 		m->notifier.on_user_return = on_user_return;
@@ -121,12 +123,11 @@ void ost_user_msrs_load(struct ost_vcpu *vcpu)
 		ost_user_msr_set(tsc_aux_slot, vcpu->tsc_aux);
 }
 
-void ost_user_msr_cpu_offline(void)
+void ost_user_msrs_put_back(void)
 {
 	unsigned long flags;
 
 	local_irq_save(flags);
 	put_back(this_cpu_ptr(&user_msrs));
-	this_cpu_ptr(&user_msrs)->valid = 0;
 	local_irq_restore(flags);
 }

@@ -28,10 +28,21 @@ static struct ost_vcpu *from_notifier(struct preempt_notifier *pn)
 /* The vCPU that each CPU ran last, only compared, never followed. */
 static DEFINE_PER_CPU(struct ost_vcpu *, last_vcpu);
 
-/* What one vCPU has trained the branch predictor to must not steer the next. */
+/* How often this thread has given up a CPU. */
+static u64 nr_switches(void)
+{
+	return (u64)current->nvcsw + current->nivcsw;
+}
+
+/*
+ * What one vCPU has trained the branch predictor to must not steer the next. Guests of another hypervisor
+ * can have been here only if the thread has let other threads run.
+ */
 static void separate_from_last(struct ost_vcpu *vcpu)
 {
-	if (this_cpu_read(last_vcpu) == vcpu)
+	if (this_cpu_read(last_vcpu) == vcpu &&
+	    (!ost_hw_caps.shares_cpus ||
+	     (vcpu->put_by == current && vcpu->switches_at_put == nr_switches())))
 		return;
 	this_cpu_write(last_vcpu, vcpu);
 	ost_ibpb();
@@ -63,6 +74,8 @@ static void load_here(struct ost_vcpu *vcpu)
 
 static void put_here(struct ost_vcpu *vcpu)
 {
+	vcpu->put_by = current;
+	vcpu->switches_at_put = nr_switches();
 	vcpu->loaded = false;
 	ost_clock_vcpu_put(vcpu);
 	static_call(ost_vcpu_put_hw)(vcpu);
@@ -75,7 +88,11 @@ static void sched_in_cb(struct preempt_notifier *pn, int cpu)
 
 static void sched_out_cb(struct preempt_notifier *pn, struct task_struct *next)
 {
-	put_here(from_notifier(pn));
+	struct ost_vcpu *vcpu = from_notifier(pn);
+
+	put_here(vcpu);
+	/* This switch has been counted already. */
+	vcpu->put_by = NULL;
 }
 
 static struct preempt_ops preempt_ops = {

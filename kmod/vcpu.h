@@ -97,6 +97,9 @@ struct ost_vcpu {
 	struct preempt_notifier preempt;
 	int cpu;		/* where it is loaded or was last, -1 never [any: READ_ONCE] */
 	bool loaded;
+	/* The thread that took it off its CPU (only compared), and how often that had been switched. */
+	const struct task_struct *put_by;
+	u64 switches_at_put;
 
 	unsigned long requests;	/* [any] bits of enum ost_req */
 	int mode;		/* [any] enum ost_vcpu_mode */

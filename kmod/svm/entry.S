@@ -27,7 +27,7 @@ SYM_FUNC_START(ost_svm_enter)
 	OST_LOAD_GUEST_GPRS
 
 	/* Buffers that the host has filled are cleared of it on CPUs that would leak them. */
-	OST_CLEAR_CPU_BUFFERS
+	OST_CLEAR_CPU_BUFFERS OST_SVM_CLEAR_CPU_BUF
 
 	sti
 	vmrun %rax

@@ -2,12 +2,14 @@
 /* What this CPU's VMX offers, whether it may be used, and what all guests share. */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
+#include <linux/kexec.h>
 #include <linux/mm.h>
 #include <linux/moduleparam.h>
 #include <asm/cpufeature.h>
 #include <asm/msr.h>
 #include <asm/processor.h>
 #include "../msr.h"
+#include "check.h"
 #include "vmx.h"
 
 #define CPUID_ECX_VMX BIT(5)
@@ -18,6 +20,10 @@
 #define BASIC_MEMTYPE(basic) ((basic) >> 50 & 15)
 #define BASIC_TRUE_CONTROLS BIT_ULL(55)
 #define BASIC_ERROR_CODE_ANY BIT_ULL(56)
+
+/* Capability MSRs that the kernel's headers do not all have (SDM vol. 3D, A.3 and A.4). */
+#define VMX_PROCBASED_CTLS3 0x492
+#define VMX_EXIT_CTLS2 0x493
 
 /* Controls whose names differ between kernel versions, or that they do not have. */
 #define CONTROL_XSAVES VMCS_CONTROL_BIT(XSAVES)
@@ -46,10 +52,6 @@ static bool ple = true;
 module_param_named(vmx_ple, ple, bool, 0444);
 MODULE_PARM_DESC(vmx_ple, "exit when a guest spins, PAUSE-loop exiting (default on)");
 
-static bool mtf = true;
-module_param_named(vmx_mtf, mtf, bool, 0444);
-MODULE_PARM_DESC(vmx_mtf, "find NMI windows by the monitor trap flag (default on)");
-
 static bool tsc_scaling = true;
 module_param_named(vmx_tsc_scaling, tsc_scaling, bool, 0444);
 MODULE_PARM_DESC(vmx_tsc_scaling, "guests' TSC at a rate of their own (default on)");
@@ -71,6 +73,8 @@ module_param_named(vmx_stay_on, stay_on, bool, 0444);
 MODULE_PARM_DESC(vmx_stay_on, "stay in VMX operation between runs, on kernels that allow it (default on)");
 
 struct ost_vmx_config ost_vmx_config __read_mostly;
+/* Of the CPU that loaded the module: the others have to be like it. */
+static struct ost_vmx_capabilities capabilities __ro_after_init;
 u32 ost_vmx_vpid_first __read_mostly, ost_vmx_vpid_last __read_mostly;
 int ost_vmx_user_slots[OST_VMX_NR_USER_MSRS] __read_mostly;
 DEFINE_STATIC_KEY_TRUE(ost_vmx_stays_on);
@@ -87,6 +91,63 @@ struct ost_pte_format ost_vmx_pte_format __read_mostly = {
 	.root_levels = 4,
 };
 
+static u32 read_features(void)
+{
+	u32 eax, ebx, ecx, edx, features = 0;
+
+	cpuid_count(7, 0, &eax, &ebx, &ecx, &edx);
+	features |= ebx & BIT(2) ? OST_VMX_CPU_SGX : 0;
+	features |= ebx & BIT(11) ? OST_VMX_CPU_RTM : 0;
+	features |= ecx & BIT(24) ? OST_VMX_CPU_BUS_LOCK_DETECT : 0;
+	features |= ecx & BIT(7) || edx & BIT(20) ? OST_VMX_CPU_CET : 0;
+	if (eax) {
+		cpuid_count(7, 1, &eax, &ebx, &ecx, &edx);
+		features |= eax & BIT(26) ? OST_VMX_CPU_LAM : 0;
+	}
+	return features;
+}
+
+static u64 read_capability(u32 msr)
+{
+	u64 val;
+
+	return rdmsrq_safe(msr, &val) ? 0 : val;
+}
+
+void ost_vmx_read_capabilities(struct ost_vmx_capabilities *c)
+{
+	bool exact;
+
+	memset(c, 0, sizeof(*c));
+	c->basic = read_capability(MSR_IA32_VMX_BASIC);
+	exact = c->basic & BIT_ULL(55);
+	c->pin = read_capability(exact ? MSR_IA32_VMX_TRUE_PINBASED_CTLS : MSR_IA32_VMX_PINBASED_CTLS);
+	c->proc = read_capability(exact ? MSR_IA32_VMX_TRUE_PROCBASED_CTLS : MSR_IA32_VMX_PROCBASED_CTLS);
+	c->exit = read_capability(exact ? MSR_IA32_VMX_TRUE_EXIT_CTLS : MSR_IA32_VMX_EXIT_CTLS);
+	c->entry = read_capability(exact ? MSR_IA32_VMX_TRUE_ENTRY_CTLS : MSR_IA32_VMX_ENTRY_CTLS);
+	c->proc2 = read_capability(MSR_IA32_VMX_PROCBASED_CTLS2);
+	c->proc3 = read_capability(VMX_PROCBASED_CTLS3);
+	c->exit2 = read_capability(VMX_EXIT_CTLS2);
+	c->misc = read_capability(MSR_IA32_VMX_MISC);
+	c->ept_vpid = read_capability(MSR_IA32_VMX_EPT_VPID_CAP);
+	c->vmfunc = read_capability(MSR_IA32_VMX_VMFUNC);
+	c->cr0_fixed0 = read_capability(MSR_IA32_VMX_CR0_FIXED0);
+	c->cr0_fixed1 = read_capability(MSR_IA32_VMX_CR0_FIXED1);
+	c->cr4_fixed0 = read_capability(MSR_IA32_VMX_CR4_FIXED0);
+	c->cr4_fixed1 = read_capability(MSR_IA32_VMX_CR4_FIXED1);
+	c->phys_bits = cpuid_eax(0x80000008);
+	c->linear_bits = cpuid_eax(0x80000008) >> 8;
+	c->features = read_features();
+}
+
+bool ost_vmx_cpu_is_like_others(void)
+{
+	struct ost_vmx_capabilities here;
+
+	ost_vmx_read_capabilities(&here);
+	return !memcmp(&here, &capabilities, sizeof(here));
+}
+
 /* A set of controls: what we can't do without, what we take if it is there (A.2 to A.5). */
 struct controls {
 	u32 msr, true_msr;
@@ -101,7 +162,8 @@ static u32 adjust(const struct controls *c, u64 basic)
 	u32 msr = c->true_msr && (basic & BASIC_TRUE_CONTROLS) ? c->true_msr : c->msr;
 	u32 must, may;
 
-	rdmsr(msr, must, may);
+	if (rdmsr_safe(msr, &must, &may))
+		must = may = 0;
 	*c->result = ((c->required | c->optional) & may) | must;
 	return c->required & ~may;
 }
@@ -119,7 +181,7 @@ static bool find_controls(struct ost_vmx_config *cfg, u64 basic, bool complain)
 			  CPU_BASED_UNCOND_IO_EXITING | CPU_BASED_USE_MSR_BITMAPS |
 			  CPU_BASED_MONITOR_EXITING | CPU_BASED_INTR_WINDOW_EXITING |
 			  CPU_BASED_NMI_WINDOW_EXITING | CPU_BASED_ACTIVATE_SECONDARY_CONTROLS,
-		  CPU_BASED_TPR_SHADOW | CPU_BASED_MONITOR_TRAP_FLAG,
+		  CPU_BASED_TPR_SHADOW,
 		  &cfg->cpu, "processor-based" },
 		{ MSR_IA32_VMX_PROCBASED_CTLS2, 0,
 		  SECONDARY_EXEC_ENABLE_EPT | SECONDARY_EXEC_UNRESTRICTED_GUEST,
@@ -225,17 +287,14 @@ static void choose_features(struct ost_vmx_config *cfg, u64 ept, u64 misc)
 		cfg->cpu &= ~CPU_BASED_TPR_SHADOW;
 	cfg->vpid = cfg->secondary & SECONDARY_EXEC_ENABLE_VPID;
 	cfg->tpr_shadow = cfg->cpu & CPU_BASED_TPR_SHADOW;
-	cfg->mtf = mtf && (cfg->cpu & CPU_BASED_MONITOR_TRAP_FLAG);
 	cfg->ept_ad = ept_ad && (ept & VMX_EPT_AD_BIT);
 	cfg->invept_context = ept & VMX_EPT_EXTENT_CONTEXT_BIT;
-	cfg->zero_len = misc & VMX_MISC_ZERO_LEN_INS;
 
 	/* With the shadow, CR8 is in the virtual APIC's page. */
 	if (cfg->tpr_shadow)
 		cfg->cpu &= ~(CPU_BASED_CR8_LOAD_EXITING | CPU_BASED_CR8_STORE_EXITING);
-	/* Windows and traps are opened when they are wanted. */
-	cfg->cpu &= ~(CPU_BASED_INTR_WINDOW_EXITING | CPU_BASED_NMI_WINDOW_EXITING |
-		      CPU_BASED_MONITOR_TRAP_FLAG);
+	/* Windows are opened when they are wanted. */
+	cfg->cpu &= ~(CPU_BASED_INTR_WINDOW_EXITING | CPU_BASED_NMI_WINDOW_EXITING);
 }
 
 static void fill_caps(const struct ost_vmx_config *cfg, u64 ept)
@@ -248,6 +307,7 @@ static void fill_caps(const struct ost_vmx_config *cfg, u64 ept)
 	ost_vmx_pte_format.large_no_exec = large_no_exec &&
 					   boot_cpu_has_bug(X86_BUG_ITLB_MULTIHIT) &&
 					   !cpu_mitigations_off();
+	ost_hw_caps.shares_cpus = !ost_vmx_kept();
 	ost_hw_caps.nr_tags = cfg->vpid ? ost_vmx_vpid_last - ost_vmx_vpid_first + 1 : 0;
 	ost_hw_caps.no_rdtscp = !(cfg->secondary & SECONDARY_EXEC_ENABLE_RDTSCP);
 	ost_hw_caps.no_invpcid = !(cfg->secondary & SECONDARY_EXEC_ENABLE_INVPCID);
@@ -284,6 +344,7 @@ int ost_vmx_setup(void)
 	rdmsrq(MSR_IA32_VMX_EPT_VPID_CAP, ept);
 	rdmsrq(MSR_IA32_VMX_MISC, misc);
 	find_controls(cfg, basic, false);
+	ost_vmx_read_capabilities(&capabilities);
 	cfg->revision = basic & BASIC_REVISION;
 	cfg->error_code_any = basic & BASIC_ERROR_CODE_ANY;
 	choose_features(cfg, ept, misc);
@@ -301,7 +362,11 @@ int ost_vmx_setup(void)
 		pr_err("no VPIDs from %u to %u\n", vpid_first, vpid_last);
 		return -EINVAL;
 	}
-	if (!stay_on)
+	/*
+	 * A crash kernel is entered by writing CR4 without VMXE, which faults in VMX operation, and nobody turns
+	 * that off for us on the way: better not to be in it.
+	 */
+	if (!stay_on || kexec_crash_loaded())
 		static_branch_disable(&ost_vmx_stays_on);
 	register_user_msrs();
 	ost_vmx_host_setup();

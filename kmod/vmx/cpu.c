@@ -8,6 +8,8 @@
  * so there the CPU is in VMX operation only in sections with interrupts off, in which nobody writes CR4
  * (docs/decisions.md).
  */
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
 #include <linux/mm.h>
 #include <linux/slab.h>
 #include <linux/smp.h>
@@ -64,7 +66,7 @@ static void set_vmxe(bool on)
 		write_cr4(on ? cr4 | X86_CR4_VMXE : cr4 & ~X86_CR4_VMXE);
 }
 
-/* 0, or -EBUSY when it is somebody else's. [cpu] */
+/* 0, -EBUSY when it is somebody else's, -EIO when the CPU refuses. [cpu] */
 static int vmx_on(struct ost_vmx_cpu *c)
 {
 	if (ost_read_cr4_raw() & X86_CR4_VMXE)
@@ -78,7 +80,7 @@ static int vmx_on(struct ost_vmx_cpu *c)
 	/* Locked off on this CPU alone, or Intel PT traces and the CPU can't have both (vol. 3C, 32.5). */
 	set_vmxe(false);
 	WRITE_ONCE(c->on, false);
-	return -EBUSY;
+	return -EIO;
 }
 
 static void vmx_off(struct ost_vmx_cpu *c)
@@ -132,8 +134,11 @@ static bool make_current(struct ost_vmx_cpu *c, struct ost_vmx_vcpu *vmx)
 		list_add(&vmx->active_link, &c->active);
 		vmx->active_cpu = smp_processor_id();
 	}
+	c->current_vcpu = NULL;
+	if (!ost_vmptrld(vmx->vmcs_pa))
+		return false;
 	c->current_vcpu = vmx;
-	return ost_vmptrld(vmx->vmcs_pa);
+	return true;
 }
 
 bool ost_vmx_section_begin(struct ost_vmx_vcpu *vmx)
@@ -143,8 +148,13 @@ bool ost_vmx_section_begin(struct ost_vmx_vcpu *vmx)
 	lockdep_assert_irqs_disabled();
 	if (!ost_vmx_kept() && (!c->enabled || vmx_on(c)))
 		return false;
-	if (!c->on || (c->current_vcpu != vmx && !make_current(c, vmx)))
+	if (!c->on)
 		return false;
+	if (c->current_vcpu != vmx && unlikely(!make_current(c, vmx))) {
+		if (!ost_vmx_kept())
+			vmx_off(c);
+		return false;
+	}
 	vmx->in_section = true;
 	return true;
 }
@@ -174,10 +184,24 @@ static void flush_all(void)
 int ost_vmx_cpu_enable(void)
 {
 	struct ost_vmx_cpu *c = this_cpu_ptr(&ost_vmx_cpus);
-	int r = vmx_on(c);
+	int r;
 
-	if (r)
+	if (!ost_vmx_cpu_is_like_others()) {
+		pr_err("CPU %d's VMX is not that of the CPU that loaded the module: another stepping, or switched off there by firmware\n",
+		       smp_processor_id());
+		return -EIO;
+	}
+	if (ost_vmx_kept())
+		ost_pt_handle_vmx(true);
+	r = vmx_on(c);
+	if (r == -EIO)
+		pr_err("CPU %d refuses VMXON: VT-x is switched off there by firmware, or Intel PT traces (perf record -e intel_pt)\n",
+		       smp_processor_id());
+	if (r) {
+		if (ost_vmx_kept())
+			ost_pt_handle_vmx(false);
 		return r;
+	}
 	c->current_vcpu = NULL;
 	flush_all();
 	/* In sections from now on; that it works is known. */
@@ -198,6 +222,8 @@ void ost_vmx_cpu_disable(void)
 		clear_here(vmx);
 	if (c->on)
 		vmx_off(c);
+	if (ost_vmx_kept())
+		ost_pt_handle_vmx(false);
 	WRITE_ONCE(c->enabled, false);
 }
 

@@ -2,6 +2,7 @@
 /* A VMCS on the kernel log, for entries that failed and exits that made no sense. */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
+#include <linux/moduleparam.h>
 #include <linux/ratelimit.h>
 #include <asm/apicdef.h>
 #include <asm/msr.h>
@@ -10,67 +11,22 @@
 #include "check.h"
 #include "vmx.h"
 
-/* Capability MSRs that the kernel's headers do not all have (SDM vol. 3D, A.3 and A.4). */
-#define VMX_PROCBASED_CTLS3 0x492
-#define VMX_EXIT_CTLS2 0x493
+bool ost_vmx_check_entries __read_mostly;
+module_param_named(vmx_check_entries, ost_vmx_check_entries, bool, 0444);
+MODULE_PARM_DESC(vmx_check_entries, "hold each entry against the manual's rules before the CPU does, and refuse it where one is broken: slow, for CPUs and emulators that look at less (default off)");
 
-static u64 read_capability(u32 msr)
-{
-	u64 val;
-
-	return rdmsrq_safe(msr, &val) ? 0 : val;
-}
-
-static void read_capabilities(struct ost_vmx_capabilities *c)
-{
-	bool exact;
-
-	c->basic = read_capability(MSR_IA32_VMX_BASIC);
-	exact = c->basic & BIT_ULL(55);
-	c->pin = read_capability(exact ? MSR_IA32_VMX_TRUE_PINBASED_CTLS : MSR_IA32_VMX_PINBASED_CTLS);
-	c->proc = read_capability(exact ? MSR_IA32_VMX_TRUE_PROCBASED_CTLS : MSR_IA32_VMX_PROCBASED_CTLS);
-	c->exit = read_capability(exact ? MSR_IA32_VMX_TRUE_EXIT_CTLS : MSR_IA32_VMX_EXIT_CTLS);
-	c->entry = read_capability(exact ? MSR_IA32_VMX_TRUE_ENTRY_CTLS : MSR_IA32_VMX_ENTRY_CTLS);
-	c->proc2 = read_capability(MSR_IA32_VMX_PROCBASED_CTLS2);
-	c->proc3 = read_capability(VMX_PROCBASED_CTLS3);
-	c->exit2 = read_capability(VMX_EXIT_CTLS2);
-	c->misc = read_capability(MSR_IA32_VMX_MISC);
-	c->ept_vpid = read_capability(MSR_IA32_VMX_EPT_VPID_CAP);
-	c->vmfunc = read_capability(MSR_IA32_VMX_VMFUNC);
-	c->cr0_fixed0 = read_capability(MSR_IA32_VMX_CR0_FIXED0);
-	c->cr0_fixed1 = read_capability(MSR_IA32_VMX_CR0_FIXED1);
-	c->cr4_fixed0 = read_capability(MSR_IA32_VMX_CR4_FIXED0);
-	c->cr4_fixed1 = read_capability(MSR_IA32_VMX_CR4_FIXED1);
-	c->phys_bits = cpuid_eax(0x80000008);
-	c->linear_bits = cpuid_eax(0x80000008) >> 8;
-	c->efer_reserved = ~(ost_efer_supported | EFER_LMA);
-}
-
-static u32 read_features(void)
-{
-	u32 eax, ebx, ecx, edx, features = 0;
-
-	cpuid_count(7, 0, &eax, &ebx, &ecx, &edx);
-	features |= ebx & BIT(2) ? OST_VMX_CPU_SGX : 0;
-	features |= ebx & BIT(11) ? OST_VMX_CPU_RTM : 0;
-	features |= ecx & BIT(24) ? OST_VMX_CPU_BUS_LOCK_DETECT : 0;
-	features |= ecx & BIT(7) || edx & BIT(20) ? OST_VMX_CPU_CET : 0;
-	if (eax) {
-		cpuid_count(7, 1, &eax, &ebx, &ecx, &edx);
-		features |= eax & BIT(26) ? OST_VMX_CPU_LAM : 0;
-	}
-	return features;
-}
+static bool dump_host_state;
+module_param_named(vmx_dump_host, dump_host_state, bool, 0444);
+MODULE_PARM_DESC(vmx_dump_host, "let dumps of a VMCS show the host's addresses in it (default off)");
 
 static u64 read_field(void *ctx, u32 field)
 {
 	return ost_vmcs_read(ctx, field);
 }
 
-/* The rule that the entry broke, of those that the CPU says it looked at; else what the CPU says. */
-static void find_rule(struct ost_vmx_vcpu *vmx, char *text)
+static bool check(struct ost_vmx_vcpu *vmx, enum ost_vmx_stage stage, struct ost_broken_rule *broken)
 {
-	struct ost_vmx_capabilities cpu = {};
+	struct ost_vmx_capabilities cpu;
 	const struct ost_vmx_check check = {
 		.read = read_field,
 		.ctx = vmx,
@@ -78,8 +34,18 @@ static void find_rule(struct ost_vmx_vcpu *vmx, char *text)
 		.vmcs_pa = vmx->vmcs_pa,
 		.vtpr = vmx->virtual_apic ? (u8 *)vmx->virtual_apic + APIC_TASKPRI : NULL,
 	};
-	struct ost_broken_rule broken;
+
+	ost_vmx_read_capabilities(&cpu);
+	cpu.efer_reserved = ~(ost_efer_supported | EFER_LMA);
+	return stage < OST_VMX_NR_STAGES ? ost_vmx_check_stage(&check, stage, broken) :
+					   ost_vmx_check(&check, broken);
+}
+
+/* The rule that the entry broke, of those that the CPU says it looked at; else what the CPU says. */
+static void find_rule(struct ost_vmx_vcpu *vmx, char *text)
+{
 	enum ost_vmx_stage stage = OST_VMX_NR_STAGES;
+	struct ost_broken_rule broken;
 	const char *says;
 
 	if (vmx->vcpu.exit_index == OST_VMX_EXIT_INDEX_REFUSED) {
@@ -95,12 +61,22 @@ static void find_rule(struct ost_vmx_vcpu *vmx, char *text)
 		if ((u16)vmx->reason == EXIT_REASON_INVALID_STATE)
 			stage = OST_VMX_STAGE_GUEST;
 	}
-	read_capabilities(&cpu);
-	cpu.features = read_features();
-	if (stage < OST_VMX_NR_STAGES && ost_vmx_check_stage(&check, stage, &broken))
+	if (stage < OST_VMX_NR_STAGES && check(vmx, stage, &broken))
 		ost_broken_rule_format(text, OST_BROKEN_RULE_LEN, &broken);
 	else
 		snprintf(text, OST_BROKEN_RULE_LEN, "%s; no rule is known to be broken", says);
+}
+
+bool ost_vmx_check_entry(struct ost_vmx_vcpu *vmx)
+{
+	struct ost_broken_rule broken;
+	char text[OST_BROKEN_RULE_LEN];
+
+	if (likely(!check(vmx, OST_VMX_NR_STAGES, &broken)))
+		return true;
+	ost_broken_rule_format(text, OST_BROKEN_RULE_LEN, &broken);
+	pr_err_ratelimited("vcpu %u: entry would be refused: %s\n", vmx->vcpu.id, text);
+	return false;
 }
 
 /* One line, for which there is room where there is none for more dumps. */
@@ -131,7 +107,8 @@ static void dump_control(struct ost_vmx_vcpu *vmx)
 	       ost_vmcs_get(vmx, SECONDARY_VM_EXEC_CONTROL), ost_vmcs_get(vmx, VM_EXIT_CONTROLS),
 	       ost_vmcs_get(vmx, VM_ENTRY_CONTROLS), ost_vmcs_get(vmx, EXCEPTION_BITMAP));
 	pr_err("inject %llx:%llx len %llu interruptibility %llx pending debug %llx tpr threshold %llu\n",
-	       ost_vmcs_get(vmx, VM_ENTRY_INTR_INFO_FIELD),
+	       /* As the entry had it: by now it has been taken back. */
+	       ost_vmcs_read(vmx, VM_ENTRY_INTR_INFO_FIELD),
 	       ost_vmcs_get(vmx, VM_ENTRY_EXCEPTION_ERROR_CODE),
 	       ost_vmcs_get(vmx, VM_ENTRY_INSTRUCTION_LEN),
 	       ost_vmcs_get(vmx, GUEST_INTERRUPTIBILITY_INFO),
@@ -199,5 +176,6 @@ void ost_vmx_dump(struct ost_vcpu *vcpu)
 	pr_err("vcpu %u on CPU %d\n", vcpu->id, vcpu->cpu);
 	dump_control(vmx);
 	dump_guest(vmx);
-	dump_host(vmx);
+	if (dump_host_state)
+		dump_host(vmx);
 }

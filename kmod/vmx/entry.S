@@ -32,7 +32,7 @@ SYM_FUNC_START(ost_vmx_enter)
 	OST_LOAD_GUEST_GPRS
 
 	/* Buffers that the host has filled are cleared of it on CPUs that would leak them. */
-	OST_CLEAR_CPU_BUFFERS
+	OST_CLEAR_CPU_BUFFERS OST_VMX_CLEAR_CPU_BUF
 
 	jnc .Llaunch
 	vmresume

@@ -7,7 +7,7 @@
 /* Exceptions that push an error code in protected mode (vol. 3A, table 6-1). */
 #define WITH_ERROR_CODE                                                                            \
 	(BIT(X86_TRAP_DF) | BIT(X86_TRAP_TS) | BIT(X86_TRAP_NP) | BIT(X86_TRAP_SS) |               \
-	 BIT(X86_TRAP_GP) | BIT(X86_TRAP_PF) | BIT(X86_TRAP_AC) | BIT(X86_TRAP_CP))
+	 BIT(X86_TRAP_GP) | BIT(X86_TRAP_PF) | BIT(X86_TRAP_AC))
 
 u32 ost_vmx_get_interrupt_shadow(struct ost_vcpu *vcpu)
 {
@@ -68,15 +68,15 @@ void ost_vmx_open_irq_window(struct ost_vcpu *vcpu)
 void ost_vmx_open_nmi_window(struct ost_vcpu *vcpu)
 {
 	struct ost_vmx_vcpu *vmx = to_vmx(vcpu);
+	u32 state = ost_vmcs_get(vmx, GUEST_INTERRUPTIBILITY_INFO);
 	u32 control = CPU_BASED_NMI_WINDOW_EXITING;
 
 	/*
-	 * CPUs differ in whether STI holds the window back as it does an injection (25.4.2), so a shadow is left
-	 * by a trap behind the one instruction that it covers.
+	 * CPUs differ in whether STI holds this window back as it does an injection (25.4.2). It holds back that
+	 * for interrupts on all of them, and there IF is set.
 	 */
-	if (ost_vmx_config.mtf && !ost_vmx_get_nmi_mask(vcpu) &&
-	    ost_vmx_get_interrupt_shadow(vcpu))
-		control = CPU_BASED_MONITOR_TRAP_FLAG;
+	if ((state & (GUEST_INTR_STATE_STI | GUEST_INTR_STATE_NMI)) == GUEST_INTR_STATE_STI)
+		control = CPU_BASED_INTR_WINDOW_EXITING;
 	ost_vmcs_set_bits(vmx, CPU_BASED_VM_EXEC_CONTROL, control);
 }
 
@@ -120,6 +120,9 @@ int ost_vmx_inject_exception(struct ost_vcpu *vcpu)
 	struct ost_vmx_vcpu *vmx = to_vmx(vcpu);
 	u32 info = vcpu->event.exception.vector;
 
+	/* The #DB that is injected is the step, but an exit for it leaves none pending. */
+	if (info == X86_TRAP_DB)
+		ost_vmx_fix_pending_step(vmx);
 	if (vcpu->event.exception.soft) {
 		if (!prepare_soft(vmx, vcpu->event.exception.soft_len)) {
 			vcpu->event.exception.injected = false;
@@ -170,7 +173,6 @@ void ost_vmx_cancel_injection(struct ost_vcpu *vcpu)
 
 	/* vcpu->event says it all again. */
 	ost_vmcs_set(vmx, VM_ENTRY_INTR_INFO_FIELD, 0);
-	ost_vmcs_clear_bits(vmx, CPU_BASED_VM_EXEC_CONTROL, CPU_BASED_MONITOR_TRAP_FLAG);
 }
 
 /* --- what became of it --- */
@@ -237,8 +239,6 @@ void ost_vmx_complete_events(struct ost_vmx_vcpu *vmx)
 		vmx->cache.val[OST_V_VM_ENTRY_INTR_INFO_FIELD] = 0;
 		ost_events_delivered(vcpu);
 	}
-	if (unlikely(ost_vmcs_get(vmx, CPU_BASED_VM_EXEC_CONTROL) & CPU_BASED_MONITOR_TRAP_FLAG))
-		ost_vmx_close_window(vmx, CPU_BASED_MONITOR_TRAP_FLAG);
 
 	if (unlikely(info & VECTORING_INFO_VALID_MASK))
 		requeue(vmx, info);

@@ -237,6 +237,12 @@ static int exit_refused(struct ost_vcpu *vcpu)
 	return ost_exit_fail_entry(vcpu, ost_vmcs_read(to_vmx(vcpu), VM_INSTRUCTION_ERROR));
 }
 
+/* As the CPU would have said it. */
+static int exit_broken(struct ost_vcpu *vcpu)
+{
+	return ost_exit_fail_entry(vcpu, VMX_EXIT_REASONS_FAILED_VMENTRY | EXIT_REASON_INVALID_STATE);
+}
+
 static int exit_invalid_state(struct ost_vcpu *vcpu)
 {
 	return ost_exit_fail_entry(vcpu, to_vmx(vcpu)->reason);
@@ -264,7 +270,6 @@ static int (*const handlers[OST_VMX_NR_EXIT_INDEXES])(struct ost_vcpu *vcpu) = {
 	[EXIT_REASON_INVALID_STATE] = exit_invalid_state,
 	[EXIT_REASON_MSR_LOAD_FAIL] = exit_invalid_state,
 	[EXIT_REASON_MWAIT_INSTRUCTION] = ost_exit_monitor,
-	[EXIT_REASON_MONITOR_TRAP_FLAG] = ost_exit_nothing, /* taken back after every exit */
 	[EXIT_REASON_MONITOR_INSTRUCTION] = ost_exit_monitor,
 	[EXIT_REASON_PAUSE_INSTRUCTION] = ost_exit_pause,
 	[EXIT_REASON_MCE_DURING_VMENTRY] = ost_exit_nothing, /* the host had it; the entry is tried again */
@@ -278,6 +283,7 @@ static int (*const handlers[OST_VMX_NR_EXIT_INDEXES])(struct ost_vcpu *vcpu) = {
 	[OST_VMX_EXIT_INDEX_REFUSED] = exit_refused,
 	[OST_VMX_EXIT_INDEX_PDPTES] = exit_pdptes,
 	[OST_VMX_EXIT_INDEX_NO_VMX] = exit_no_vmx,
+	[OST_VMX_EXIT_INDEX_BROKEN] = exit_broken,
 };
 
 int ost_vmx_handle_exit(struct ost_vcpu *vcpu)
@@ -340,5 +346,6 @@ const char *const ost_vmx_exit_names[OST_VMX_NR_EXIT_INDEXES] = {
 	[OST_VMX_EXIT_INDEX_REFUSED] = "ENTRY_REFUSED",
 	[OST_VMX_EXIT_INDEX_PDPTES] = "LOAD_PDPTES",
 	[OST_VMX_EXIT_INDEX_NO_VMX] = "NO_VMX",
+	[OST_VMX_EXIT_INDEX_BROKEN] = "ENTRY_BROKEN",
 	[OST_VMX_EXIT_INDEX_OTHER] = "OTHER",
 };

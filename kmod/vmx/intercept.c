@@ -27,9 +27,12 @@ static const u32 exceptions =
 static void init_masks(struct ost_vmx_vcpu *vmx)
 {
 	u64 cr4_guest = ost_vmx_cr4_guest_owned(&vmx->vcpu);
+	u64 cr4 = ost_cr4(&vmx->vcpu);
 
 	ost_vmcs_set(vmx, CR0_GUEST_HOST_MASK, ~(u64)OST_VMX_CR0_GUEST_OWNED);
 	ost_vmcs_set(vmx, CR4_GUEST_HOST_MASK, ~cr4_guest);
+	/* What was the guest's own so far is in no shadow. */
+	ost_vmx_set_cr4(&vmx->vcpu, cr4);
 }
 
 void ost_vmx_init_intercepts(struct ost_vmx_vcpu *vmx)

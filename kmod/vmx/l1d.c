@@ -12,9 +12,9 @@
 #include <asm/msr.h>
 #include "vmx.h"
 
-static bool flush_l1d = true;
-module_param_named(vmx_flush_l1d, flush_l1d, bool, 0444);
-MODULE_PARM_DESC(vmx_flush_l1d, "flush the L1 data cache before a guest runs on CPUs with L1TF, unless the host was told not to (default on)");
+static unsigned int flush_l1d = 1;
+module_param_named(vmx_flush_l1d, flush_l1d, uint, 0444);
+MODULE_PARM_DESC(vmx_flush_l1d, "flush the L1 data cache before a guest runs: 0 never, 1 on CPUs with L1TF unless the host was told not to (default), 2 always and by reading, for testing");
 
 /*
  * Where the microcode has no command for it, reading takes its place. Twice the size of the cache of all
@@ -29,6 +29,8 @@ static bool cpu_leaks(void)
 {
 	u64 caps = 0;
 
+	if (flush_l1d == 2)
+		return true;
 	if (!flush_l1d || !boot_cpu_has_bug(X86_BUG_L1TF) || ost_l1tf_off())
 		return false;
 	if (boot_cpu_has(X86_FEATURE_ARCH_CAPABILITIES))
@@ -56,7 +58,7 @@ int ost_vmx_l1d_setup(void)
 		return 0;
 	if (sched_smt_active())
 		pr_warn("this CPU has L1TF and runs two threads a core: a guest may read what the other thread does\n");
-	return boot_cpu_has(X86_FEATURE_FLUSH_L1D) ? 0 : alloc_fill();
+	return boot_cpu_has(X86_FEATURE_FLUSH_L1D) && flush_l1d != 2 ? 0 : alloc_fill();
 }
 
 void ost_vmx_l1d_teardown(void)

@@ -60,7 +60,7 @@ void ost_vmx_cache_reg(struct ost_vcpu *vcpu, int reg)
  * With TF set, a shadow of STI or MOV SS goes with a single step that is pending behind it: an entry
  * is refused where the two do not fit (27.3.1.5), which they may not after RFLAGS or the shadow changed.
  */
-static void fix_pending_step(struct ost_vmx_vcpu *vmx)
+void ost_vmx_fix_pending_step(struct ost_vmx_vcpu *vmx)
 {
 	if (!(ost_vmcs_get(vmx, GUEST_INTERRUPTIBILITY_INFO) &
 	      (GUEST_INTR_STATE_STI | GUEST_INTR_STATE_MOV_SS)))
@@ -84,7 +84,7 @@ void ost_vmx_sync_regs(struct ost_vmx_vcpu *vmx)
 	if (dirty & BIT(OST_REG_RFLAGS))
 		ost_vmwrite(GUEST_RFLAGS, vcpu->regs[OST_REG_RFLAGS]);
 	if ((dirty & BIT(OST_REG_RFLAGS)) || (vmx->cache.dirty[0] & shadow_bit))
-		fix_pending_step(vmx);
+		ost_vmx_fix_pending_step(vmx);
 	vcpu->regs_dirty = 0;
 }
 

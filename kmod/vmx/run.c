@@ -14,6 +14,22 @@
 #define AVAIL_AFTER_EXIT                                                                           \
 	((GENMASK(OST_REG_R15, OST_REG_RAX) & ~BIT(OST_REG_RSP)) | BIT(OST_REG_EFER))
 
+static __always_inline bool is_host_nmi(struct ost_vmx_vcpu *vmx)
+{
+	if (likely((u16)vmx->reason != EXIT_REASON_EXCEPTION_NMI))
+		return false;
+	return (ost_vmread(VM_EXIT_INTR_INFO) & INTR_INFO_INTR_TYPE_MASK) == INTR_TYPE_NMI_INTR;
+}
+
+/*
+ * NMIs stay blocked behind an exit that one has caused (28.5.6) until an IRET: the host's own handler takes
+ * it, and ends with one.
+ */
+static __always_inline void call_nmi_handler(void)
+{
+	asm volatile("int $2" : : : "memory");
+}
+
 /*
  * Between the two guest_state calls nothing may be traced or probed: RCU does not watch (entry.S has the
  * rest). CR2 is switched here because no page fault of the host's can come between; NMIs preserve it.
@@ -36,44 +52,30 @@ static noinstr bool enter_guest(struct ost_vmx_vcpu *vmx)
 	vmx->reason = 0;
 	if (likely(entered)) {
 		vmx->reason = ost_vmread(VM_EXIT_REASON);
-		/*
-		 * NMIs stay blocked behind an exit that one has caused (28.5.6) until an IRET: the host's own
-		 * handler takes it, and ends with one.
-		 */
-		if (unlikely(vmx->reason == EXIT_REASON_EXCEPTION_NMI)) {
-			u32 info = ost_vmread(VM_EXIT_INTR_INFO);
-
-			if ((info & INTR_INFO_INTR_TYPE_MASK) == INTR_TYPE_NMI_INTR)
-				asm volatile("int $2" : : : "memory");
-		}
+		if (ost_vmx_kept() && unlikely(is_host_nmi(vmx)))
+			call_nmi_handler();
 	}
 	guest_state_exit_irqoff();
 	return entered;
 }
 
-struct host_perf {
-	u64 debugctl;
-	u64 pebs_enable;	/* not 0: to be put back */
-};
-
-/* An exit clears DEBUGCTL (28.5.1), and PEBS would write its records by the guest's addresses (vol. 3B, 20). */
-static void save_perf(struct host_perf *host)
+/*
+ * PEBS would write its records by the guest's addresses (vol. 3B, 20). The entry itself turns it off and the
+ * exit on again, so that no NMI that is about the counters comes between.
+ */
+static void switch_pebs(struct ost_vmx_vcpu *vmx)
 {
-	rdmsrq(MSR_IA32_DEBUGCTLMSR, host->debugctl);
-	host->pebs_enable = 0;
-	if (!ost_vmx_config.pebs)
+	u32 count;
+
+	if (!vmx->pebs)
 		return;
-	rdmsrq(MSR_IA32_PEBS_ENABLE, host->pebs_enable);
-	if (unlikely(host->pebs_enable))
-		wrmsrq(MSR_IA32_PEBS_ENABLE, 0);
-}
-
-static void restore_perf(const struct host_perf *host)
-{
-	if (unlikely(host->debugctl))
-		wrmsrq(MSR_IA32_DEBUGCTLMSR, host->debugctl);
-	if (unlikely(host->pebs_enable))
-		wrmsrq(MSR_IA32_PEBS_ENABLE, host->pebs_enable);
+	rdmsrq(MSR_IA32_PEBS_ENABLE, vmx->pebs->exit.value);
+	count = vmx->pebs->exit.value ? 1 : 0;
+	if (likely(vmx->pebs_count == count))
+		return;
+	vmx->pebs_count = count;
+	ost_vmwrite(VM_ENTRY_MSR_LOAD_COUNT, count);
+	ost_vmwrite(VM_EXIT_MSR_LOAD_COUNT, count);
 }
 
 /* Entry and exit switch DR7. */
@@ -208,8 +210,11 @@ static void fetch_common(struct ost_vmx_vcpu *vmx)
 	ost_vmcs_get(vmx, GUEST_SS_AR_BYTES);
 }
 
+/* What was to be injected is still in vcpu->event, and goes in by a later entry if it is still there then. */
 static enum ost_exit_fast no_entry(struct ost_vcpu *vcpu, u32 index)
 {
+	ost_vmx_cancel_injection(vcpu);
+	ost_request(vcpu, OST_REQ_EVENT);
 	vcpu->exit_index = index;
 	return OST_EXIT_SLOW;
 }
@@ -218,8 +223,8 @@ enum ost_exit_fast ost_vmx_run(struct ost_vcpu *vcpu)
 {
 	struct ost_vmx_vcpu *vmx = to_vmx(vcpu);
 	struct ost_host_debug host_debug;
-	struct host_perf host_perf;
-	bool entered;
+	bool broken, entered, failed, nmi;
+	u64 debugctl;
 	u8 cr8;
 
 	if (unlikely(vmx->pdptes_stale))
@@ -227,7 +232,9 @@ enum ost_exit_fast ost_vmx_run(struct ost_vcpu *vcpu)
 	if (unlikely(!ost_vmx_section_begin(vmx)))
 		return no_entry(vcpu, OST_VMX_EXIT_INDEX_NO_VMX);
 	cr8 = ost_get_cr8(vcpu);
-	save_perf(&host_perf);
+	/* An exit clears it (28.5.1). */
+	rdmsrq(MSR_IA32_DEBUGCTLMSR, debugctl);
+	switch_pebs(vmx);
 	ost_debug_enter(vcpu, &host_debug);
 	load_debug(vmx);
 	sync_to_vmcs(vmx, cr8);
@@ -235,7 +242,8 @@ enum ost_exit_fast ost_vmx_run(struct ost_vcpu *vcpu)
 	prepare_speculation(vmx);
 	ost_fpu_enter_pkru(vcpu);
 
-	entered = enter_guest(vmx);
+	broken = unlikely(ost_vmx_check_entries) && !ost_vmx_check_entry(vmx);
+	entered = likely(!broken) && enter_guest(vmx);
 
 	ost_fpu_leave_pkru(vcpu);
 	ost_ibpb_before_user();
@@ -243,18 +251,24 @@ enum ost_exit_fast ost_vmx_run(struct ost_vcpu *vcpu)
 		vcpu->spec_ctrl = vmx->entry.common.guest_spec_ctrl;
 	sync_from_vmcs(vmx, cr8, entered);
 	store_debug(vmx);
-	restore_perf(&host_perf);
+	if (unlikely(debugctl))
+		wrmsrq(MSR_IA32_DEBUGCTLMSR, debugctl);
 	ost_debug_leave(vcpu, &host_debug);
 
-	if (likely(entered && !(vmx->reason & VMX_EXIT_REASONS_FAILED_VMENTRY)))
+	failed = !entered || (vmx->reason & VMX_EXIT_REASONS_FAILED_VMENTRY);
+	if (likely(!failed))
 		ost_vmx_complete_events(vmx);
+	nmi = is_host_nmi(vmx);
 	if (!ost_vmx_kept())
 		fetch_common(vmx);
 	ost_vmx_section_end(vmx);
 
-	if (vcpu->exit_index == EXIT_REASON_EXCEPTION_NMI &&
-	    (ost_vmcs_get(vmx, VM_EXIT_INTR_INFO) & INTR_INFO_INTR_TYPE_MASK) == INTR_TYPE_NMI_INTR) {
-		/* The host had it. */
+	if (unlikely(failed))
+		return no_entry(vcpu, broken ? OST_VMX_EXIT_INDEX_BROKEN : vcpu->exit_index);
+	if (unlikely(nmi)) {
+		/* Out of VMX operation: the handler may be the one that stops this CPU for a crash kernel. */
+		if (!ost_vmx_kept())
+			call_nmi_handler();
 		vcpu->stats.host_nmis++;
 		return OST_EXIT_DONE;
 	}

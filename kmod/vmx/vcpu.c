@@ -3,7 +3,9 @@
 #include <linux/bitmap.h>
 #include <linux/mm.h>
 #include <linux/mutex.h>
+#include <linux/slab.h>
 #include <asm/msr.h>
+#include "../msr.h"
 #include "vmx.h"
 
 /* PAUSE instructions no farther apart than this many cycles, for so many cycles, are spinning (25.6.13). */
@@ -50,6 +52,7 @@ void ost_vmx_vm_destroy(struct ost_vm *vm)
 
 static void free_pages_of(struct ost_vmx_vcpu *vmx)
 {
+	kfree(vmx->pebs);
 	free_page((unsigned long)vmx->virtual_apic);
 	ost_vmx_msr_bitmap_free(vmx);
 	free_page((unsigned long)vmx->vmcs);
@@ -66,6 +69,13 @@ int ost_vmx_vcpu_create(struct ost_vcpu *vcpu)
 		vmx->virtual_apic = (void *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
 		if (!vmx->virtual_apic)
 			goto no_memory;
+	}
+	if (ost_vmx_config.pebs) {
+		vmx->pebs = kzalloc(sizeof(*vmx->pebs), GFP_KERNEL_ACCOUNT);
+		if (!vmx->pebs)
+			goto no_memory;
+		vmx->pebs->entry.index = MSR_IA32_PEBS_ENABLE;
+		vmx->pebs->exit.index = MSR_IA32_PEBS_ENABLE;
 	}
 	*(u32 *)vmx->vmcs = ost_vmx_config.revision;
 	vmx->vmcs_pa = virt_to_phys(vmx->vmcs);
@@ -122,6 +132,10 @@ void ost_vmx_write_constants(struct ost_vmx_vcpu *vmx)
 	ost_vmwrite(VM_EXIT_MSR_STORE_COUNT, 0);
 	ost_vmwrite(VM_EXIT_MSR_LOAD_COUNT, 0);
 	ost_vmwrite(VM_ENTRY_MSR_LOAD_COUNT, 0);
+	if (vmx->pebs) {
+		ost_vmwrite(VM_ENTRY_MSR_LOAD_ADDR, virt_to_phys(&vmx->pebs->entry));
+		ost_vmwrite(VM_EXIT_MSR_LOAD_ADDR, virt_to_phys(&vmx->pebs->exit));
+	}
 	vmx->constants_written = true;
 }
 
@@ -168,6 +182,9 @@ void ost_vmx_vcpu_load(struct ost_vcpu *vcpu, int cpu)
 void ost_vmx_vcpu_put(struct ost_vcpu *vcpu)
 {
 	ost_vmx_host_restore(to_vmx(vcpu));
+	/* Another hypervisor may have the CPU next, and takes what it finds in them for the host's. */
+	if (!ost_vmx_kept())
+		ost_user_msrs_put_back();
 }
 
 void ost_vmx_flush_tlb(struct ost_vcpu *vcpu)

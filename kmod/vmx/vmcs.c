@@ -24,8 +24,10 @@ u64 ost_vmcs_read(struct ost_vmx_vcpu *vmx, unsigned long field)
 	unsigned long flags;
 	u64 val = 0;
 
+	if (vmx->in_section)
+		return ost_vmread(field);
 	/* Current as long as the vCPU is loaded; when it is preempted on the way, sched-in sees to it. */
-	if (ost_vmx_kept() || vmx->in_section)
+	if (ost_vmx_kept() && likely(raw_cpu_read(ost_vmx_cpus.on)))
 		return ost_vmread(field);
 
 	local_irq_save(flags);
@@ -34,7 +36,8 @@ u64 ost_vmcs_read(struct ost_vmx_vcpu *vmx, unsigned long field)
 		ost_vmx_section_end(vmx);
 	} else {
 		/* Nothing true can be said about the guest any more. */
-		pr_err_ratelimited("another hypervisor has taken VMX: VM %llu ends\n", vmx->vcpu.vm->id);
+		pr_err_ratelimited("VMX was turned off or taken by another hypervisor: VM %llu ends\n",
+				   vmx->vcpu.vm->id);
 		ost_vm_kill(vmx->vcpu.vm);
 	}
 	local_irq_restore(flags);

@@ -33,9 +33,9 @@
 	X(GUEST_PDPTR0) X(GUEST_PDPTR1) X(GUEST_PDPTR2) X(GUEST_PDPTR3)
 /* What an exit writes. The first of the second 64. */
 #define OST_VMCS_EXIT(X)                                                                           \
-	X(EXIT_QUALIFICATION) X(GUEST_LINEAR_ADDRESS) X(GUEST_PHYSICAL_ADDRESS)                    \
+	X(EXIT_QUALIFICATION) X(GUEST_PHYSICAL_ADDRESS)                                            \
 	X(VM_EXIT_INTR_INFO) X(VM_EXIT_INTR_ERROR_CODE) X(IDT_VECTORING_INFO_FIELD)                \
-	X(IDT_VECTORING_ERROR_CODE) X(VM_EXIT_INSTRUCTION_LEN) X(VMX_INSTRUCTION_INFO)
+	X(IDT_VECTORING_ERROR_CODE) X(VM_EXIT_INSTRUCTION_LEN)
 /* What only we change, or the CPU in no way that matters: MOV DR exits unless run.c looks at DR7. */
 #define OST_VMCS_CONTROL(X)                                                                        \
 	X(PIN_BASED_VM_EXEC_CONTROL) X(CPU_BASED_VM_EXEC_CONTROL) X(SECONDARY_VM_EXEC_CONTROL)     \

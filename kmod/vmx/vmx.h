@@ -28,8 +28,6 @@ struct ost_vmx_config {
 	bool ept_ad;
 	bool invept_context;		/* INVEPT of one EPTP; else of all */
 	bool tpr_shadow;
-	bool mtf;
-	bool zero_len;			/* software events of length 0 can be injected (MISC bit 30) */
 	bool error_code_any;		/* any exception can be injected with or without one (BASIC bit 56) */
 	bool flush_l1d;			/* before entries, against L1TF */
 	bool pebs;			/* IA32_PEBS_ENABLE exists */
@@ -47,6 +45,11 @@ static inline bool ost_vmx_has2(u32 control)
 int ost_vmx_probe(const char **why);
 int ost_vmx_setup(void);
 void ost_vmx_teardown(void);
+struct ost_vmx_capabilities;
+/* What this CPU offers, for checks. Any context. */
+void ost_vmx_read_capabilities(struct ost_vmx_capabilities *c);
+/* Does this CPU offer just what the one did that loaded the module? Any context. */
+bool ost_vmx_cpu_is_like_others(void);
 
 /* Slots of MSRs that only userspace looks at (msr.h), -1 for none. */
 enum { OST_VMX_STAR, OST_VMX_LSTAR, OST_VMX_FMASK, OST_VMX_NR_USER_MSRS };
@@ -108,6 +111,11 @@ struct ost_vmx_host {
 	u64 vmcs_cr3, vmcs_cr4, vmcs_fs_base; /* in the VMCS */
 };
 
+/* MSR-load areas of entries and exits with one MSR each (25.7.2, 25.8.2), a page's part for the CPU to read. */
+struct ost_vmx_pebs {
+	struct vmx_msr_entry entry, exit;
+};
+
 struct ost_vmx_vcpu {
 	struct ost_vcpu vcpu;
 	struct ost_vmcs_cache cache;
@@ -133,6 +141,8 @@ struct ost_vmx_vcpu {
 	u32 reason;			/* of the last exit, as the VMCS has it */
 	u64 star, lstar, cstar, fmask, kernel_gs_base; /* the last is in the register while host.loaded */
 	u64 tsc_offset, tsc_multiplier;	/* in the VMCS */
+	struct ost_vmx_pebs *pebs;	/* NULL without */
+	u32 pebs_count;			/* entries of its areas that the VMCS names, 0 or 1 */
 };
 
 static inline struct ost_vmx_vcpu *to_vmx(struct ost_vcpu *vcpu)
@@ -213,8 +223,9 @@ void ost_vmx_handle_exit_irqoff(struct ost_vcpu *vcpu);
 #define OST_VMX_EXIT_INDEX_REFUSED 80	/* VMLAUNCH or VMRESUME failed (30.4) */
 #define OST_VMX_EXIT_INDEX_PDPTES 81	/* no entry: PDPTEs have to be read first */
 #define OST_VMX_EXIT_INDEX_NO_VMX 82	/* no entry: another hypervisor has the CPU's VMX */
-#define OST_VMX_EXIT_INDEX_OTHER 83
-#define OST_VMX_NR_EXIT_INDEXES 84
+#define OST_VMX_EXIT_INDEX_BROKEN 83	/* no entry: it breaks a rule (vmx_check_entries) */
+#define OST_VMX_EXIT_INDEX_OTHER 84
+#define OST_VMX_NR_EXIT_INDEXES 85
 extern const char *const ost_vmx_exit_names[OST_VMX_NR_EXIT_INDEXES];
 int ost_vmx_handle_exit(struct ost_vcpu *vcpu);
 int ost_vmx_skip_instruction(struct ost_vcpu *vcpu);
@@ -245,6 +256,8 @@ u64 ost_vmx_cr4_guest_owned(struct ost_vcpu *vcpu);
 void ost_vmx_cache_reg(struct ost_vcpu *vcpu, int reg);
 /* Writes RSP, RIP and RFLAGS back if they changed, and makes the rest fit them. In a section. */
 void ost_vmx_sync_regs(struct ost_vmx_vcpu *vmx);
+/* The pending single step as an entry in the shadow of STI or MOV SS wants it. [vcpu] */
+void ost_vmx_fix_pending_step(struct ost_vmx_vcpu *vmx);
 void ost_vmx_get_segment(struct ost_vcpu *vcpu, int seg, struct kvm_segment *out);
 void ost_vmx_set_segment(struct ost_vcpu *vcpu, int seg, const struct kvm_segment *in);
 void ost_vmx_get_dt(struct ost_vcpu *vcpu, bool idt, struct kvm_dtable *out);
@@ -279,5 +292,8 @@ void ost_vmx_complete_events(struct ost_vmx_vcpu *vmx);
 
 /* dump.c */
 void ost_vmx_dump(struct ost_vcpu *vcpu);
+extern bool ost_vmx_check_entries;	/* the module parameter */
+/* False, and said in the log, when the VMCS as it stands breaks a rule of VM entries. In a section. */
+bool ost_vmx_check_entry(struct ost_vmx_vcpu *vmx);
 
 #endif
