@@ -30,6 +30,8 @@ struct ost_hw_caps {
 	bool tsc_scaling;	/* the CPU can scale the guest's TSC */
 	u8 tsc_frac_bits;	/* fraction bits of the scaling ratio */
 	u64 tsc_max_ratio;	/* the largest ratio it takes */
+	/* run() ends by itself at vcpu->run_end_tsc if that is no farther away; 0 if it can't. */
+	u64 run_end_cycles;
 	/* Instructions that the CPU has and guests can't be given. */
 	bool no_rdtscp, no_invpcid, no_xsaves;
 };

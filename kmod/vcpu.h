@@ -86,6 +86,8 @@ struct ost_io_state {
 	u64 rip;		/* of the IN or OUT that is outstanding */
 };
 
+#define OST_NO_RUN_END U64_MAX
+
 struct ost_vcpu {
 	struct ost_vm *vm;
 	u32 id;			/* APIC id, from KVM_CREATE_VCPU */
@@ -97,6 +99,11 @@ struct ost_vcpu {
 	struct preempt_notifier preempt;
 	int cpu;		/* where it is loaded or was last, -1 never [any: READ_ONCE] */
 	bool loaded;
+	/*
+	 * The host's TSC at which a run is to end for the LAPIC's timer, OST_NO_RUN_END for none. Past ends
+	 * make run() answer at once. Set only where ost_hw_caps.run_end_cycles allows it.
+	 */
+	u64 run_end_tsc;
 
 	unsigned long requests;	/* [any] bits of enum ost_req */
 	int mode;		/* [any] enum ost_vcpu_mode */

@@ -261,6 +261,7 @@ enum ost_exit_fast ost_vmx_run(struct ost_vcpu *vcpu)
 	ost_vmcs_flush(vmx);
 	prepare_speculation(vmx);
 	ost_fpu_enter_pkru(vcpu);
+	ost_vmx_sync_timer(vmx);
 
 	entered = enter_guest(vmx);
 
