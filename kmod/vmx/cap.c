@@ -62,6 +62,10 @@ static bool preemption_timer = true;
 module_param_named(vmx_preemption_timer, preemption_timer, bool, 0444);
 MODULE_PARM_DESC(vmx_preemption_timer, "end runs for the guest's TSC deadline by the CPU's own timer (default on)");
 
+static bool mmio_misconfig = true;
+module_param_named(vmx_mmio_misconfig, mmio_misconfig, bool, 0444);
+MODULE_PARM_DESC(vmx_mmio_misconfig, "know accesses to device memory by EPT misconfiguration (default on)");
+
 static unsigned int vpid_first = 1;
 module_param_named(vmx_vpid_first, vpid_first, uint, 0444);
 MODULE_PARM_DESC(vmx_vpid_first, "lowest VPID for guests (default 1)");
@@ -268,6 +272,13 @@ static void choose_features(struct ost_vmx_config *cfg, u64 ept, u64 misc)
 
 static void fill_caps(const struct ost_vmx_config *cfg, u64 ept)
 {
+	/*
+	 * Writable and not readable is a misconfiguration on every CPU (29.3.3.1). Of those with L1TF some
+	 * look in the cache for what the address says all the same, so it is the highest there is.
+	 */
+	if (mmio_misconfig)
+		ost_vmx_pte_format.mmio = VMX_EPT_WRITABLE_MASK | VMX_EPT_EXECUTABLE_MASK |
+					  ost_vmx_pte_format.addr_mask;
 	ost_vmx_pte_format.page_1g = ept_1g && (ept & VMX_EPT_1GB_PAGE_BIT);
 	if (cfg->ept_ad) {
 		ost_vmx_pte_format.accessed = VMX_EPT_ACCESS_BIT;

@@ -259,6 +259,12 @@ static int exit_dr(struct ost_vmx_vcpu *vmx)
 
 /* --- memory --- */
 
+static int unexpected(struct ost_vmx_vcpu *vmx)
+{
+	ost_vcpu_preemptible(&vmx->vcpu);
+	return ost_exit_unexpected(&vmx->vcpu, vmx->reason);
+}
+
 static int exit_ept_violation(struct ost_vmx_vcpu *vmx)
 {
 	gpa_t gpa = ost_vmcs_get(vmx, GUEST_PHYSICAL_ADDRESS);
@@ -291,6 +297,17 @@ static int exit_ept_violation(struct ost_vmx_vcpu *vmx)
 		break;
 	}
 	return -EFAULT;
+}
+
+/*
+ * Only entries for MMIO are so (29.3.3.1). If a slot has come meanwhile, the emulator finds memory there and
+ * is right as well.
+ */
+static int exit_ept_misconfig(struct ost_vmx_vcpu *vmx)
+{
+	if (!ost_vmx_pte_format.mmio)
+		return unexpected(vmx);
+	return ost_mmio(&vmx->vcpu, ost_vmcs_get(vmx, GUEST_PHYSICAL_ADDRESS));
 }
 
 /* The PDPTEs are in guest memory, which may be swapped out: now they can be waited for. */
@@ -331,12 +348,6 @@ static int exit_tpr(struct ost_vmx_vcpu *vmx)
 {
 	ost_request(&vmx->vcpu, OST_REQ_EVENT);
 	return OST_RUN;
-}
-
-static int unexpected(struct ost_vmx_vcpu *vmx)
-{
-	ost_vcpu_preemptible(&vmx->vcpu);
-	return ost_exit_unexpected(&vmx->vcpu, vmx->reason);
 }
 
 /* Did the guest ask for alignment checks (vol. 3A, 6.15)? */
@@ -448,6 +459,7 @@ static int (*const handlers[OST_VMX_NR_EXIT_INDEXES])(struct ost_vmx_vcpu *vmx) 
 	[EXIT_REASON_MCE_DURING_VMENTRY] = exit_nothing, /* the host had it; the entry is tried again */
 	[EXIT_REASON_TPR_BELOW_THRESHOLD] = exit_tpr,
 	[EXIT_REASON_EPT_VIOLATION] = exit_ept_violation,
+	[EXIT_REASON_EPT_MISCONFIG] = exit_ept_misconfig,
 	[EXIT_REASON_INVEPT] = exit_ud,
 	[EXIT_REASON_PREEMPTION_TIMER] = ost_vmx_exit_timer,
 	[EXIT_REASON_INVVPID] = exit_ud,
