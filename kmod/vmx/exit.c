@@ -461,7 +461,6 @@ static int (*const handlers[OST_VMX_NR_EXIT_INDEXES])(struct ost_vmx_vcpu *vmx) 
 	[EXIT_REASON_EPT_VIOLATION] = exit_ept_violation,
 	[EXIT_REASON_EPT_MISCONFIG] = exit_ept_misconfig,
 	[EXIT_REASON_INVEPT] = exit_ud,
-	[EXIT_REASON_PREEMPTION_TIMER] = ost_vmx_exit_timer,
 	[EXIT_REASON_INVVPID] = exit_ud,
 	[EXIT_REASON_WBINVD] = skip,		/* caches are coherent with all devices there are */
 	[EXIT_REASON_XSETBV] = exit_xsetbv,

@@ -7,6 +7,8 @@
 #include <asm/mce.h>
 #include <asm/ptrace.h>
 #include <asm/spec-ctrl.h>
+#include "../irqchip/irqchip.h"
+#include "../msr.h"
 #include "../trace.h"
 #include "vmx.h"
 
@@ -244,6 +246,33 @@ static enum ost_exit_fast no_entry(struct ost_vcpu *vcpu, u32 index)
 	return OST_EXIT_SLOW;
 }
 
+/* Exits that need nothing but this vCPU's state, of which there are many a second. */
+static enum ost_exit_fast fast_exit(struct ost_vmx_vcpu *vmx)
+{
+	struct ost_vcpu *vcpu = &vmx->vcpu;
+
+	switch (vcpu->exit_index) {
+	case EXIT_REASON_EXCEPTION_NMI:
+		if ((ost_vmcs_get(vmx, VM_EXIT_INTR_INFO) & INTR_INFO_INTR_TYPE_MASK) != INTR_TYPE_NMI_INTR)
+			return OST_EXIT_SLOW;
+		/* The host had it. */
+		vcpu->stats.host_nmis++;
+		return OST_EXIT_DONE;
+	case EXIT_REASON_MSR_WRITE:
+		/* A trap behind it may want userspace. */
+		if ((u32)ost_reg(vcpu, OST_REG_RCX) != MSR_IA32_TSC_DEADLINE ||
+		    (ost_rflags(vcpu) & X86_EFLAGS_TF))
+			return OST_EXIT_SLOW;
+		ost_exit_wrmsr(vcpu);
+		return OST_EXIT_DONE;
+	case EXIT_REASON_PREEMPTION_TIMER:
+		ost_lapic_run_ended(vcpu);
+		return OST_EXIT_DONE;
+	default:
+		return OST_EXIT_SLOW;
+	}
+}
+
 enum ost_exit_fast ost_vmx_run(struct ost_vcpu *vcpu)
 {
 	struct ost_vmx_vcpu *vmx = to_vmx(vcpu);
@@ -278,13 +307,7 @@ enum ost_exit_fast ost_vmx_run(struct ost_vcpu *vcpu)
 		fetch_common(vmx);
 	ost_vmx_section_end(vmx);
 
-	if (vcpu->exit_index == EXIT_REASON_EXCEPTION_NMI &&
-	    (ost_vmcs_get(vmx, VM_EXIT_INTR_INFO) & INTR_INFO_INTR_TYPE_MASK) == INTR_TYPE_NMI_INTR) {
-		/* The host had it. */
-		vcpu->stats.host_nmis++;
-		return OST_EXIT_DONE;
-	}
-	return OST_EXIT_SLOW;
+	return fast_exit(vmx);
 }
 
 static bool is_machine_check(struct ost_vmx_vcpu *vmx)

@@ -8,7 +8,6 @@
  */
 #include <linux/minmax.h>
 #include <asm/msr.h>
-#include "../irqchip/irqchip.h"
 #include "vmx.h"
 
 #define LONGEST U32_MAX
@@ -47,10 +46,4 @@ void ost_vmx_sync_timer(struct ost_vmx_vcpu *vmx)
 		return;
 	vmx->timer = timer;
 	ost_vmwrite(VMX_PREEMPTION_TIMER_VALUE, timer);
-}
-
-int ost_vmx_exit_timer(struct ost_vmx_vcpu *vmx)
-{
-	ost_lapic_run_ended(&vmx->vcpu);
-	return OST_RUN;
 }

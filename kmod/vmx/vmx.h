@@ -283,7 +283,6 @@ void ost_vmx_complete_events(struct ost_vmx_vcpu *vmx);
 void ost_vmx_timer_init(struct ost_vmx_vcpu *vmx);
 /* The preemption timer for the run that is about to begin. In a section, as late as can be. */
 void ost_vmx_sync_timer(struct ost_vmx_vcpu *vmx);
-int ost_vmx_exit_timer(struct ost_vmx_vcpu *vmx);
 
 /* dump.c */
 void ost_vmx_dump(struct ost_vcpu *vcpu);
