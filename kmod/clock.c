@@ -328,6 +328,11 @@ void ost_clock_vcpu_load(struct ost_vcpu *vcpu, bool moved)
 
 		if (vcpu->clock.last_guest_tsc && (moved || back > 0))
 			set_offset_sched_in(vcpu, vcpu->clock.tsc_offset + back);
+		/* It was set when the CPUs' TSCs were thought to be equal. */
+		if (vcpu->run_end_tsc != OST_NO_RUN_END) {
+			vcpu->clock.rearm_timer = true;
+			ost_request(vcpu, OST_REQ_CLOCK);
+		}
 	}
 	if (moved && !READ_ONCE(vcpu->vm->clock.master_valid))
 		ost_request(vcpu, OST_REQ_CLOCK);

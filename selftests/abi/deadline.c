@@ -3,9 +3,6 @@
  * The LAPIC timer's TSC deadline (SDM vol. 3A, "TSC-Deadline Mode"): never early, never lost, whether the
  * guest spins, halts or is out of KVM_RUN; and what it costs the host.
  */
-#include <cpuid.h>
-#include <libgen.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -119,47 +116,6 @@ FIXTURE_TEARDOWN(deadline)
 	vm_close(&self->vm);
 }
 
-/* A counter of the only VM there is; -1 without any. */
-static long counter(const char *name)
-{
-	char path[128], line[256], seen[64], device[64];
-	long value, sum = -1;
-	FILE *f;
-
-	snprintf(device, sizeof(device), "%s", dev_path());
-	snprintf(path, sizeof(path), "/sys/kernel/debug/%s/stats", basename(device));
-	f = fopen(path, "r");
-	if (!f)
-		return -1;
-	sum = 0;
-	while (fgets(line, sizeof(line), f))
-		if (sscanf(line, "vm %*u vcpu %*u %63s %ld", seen, &value) == 2 &&
-		    !strcmp(seen, name))
-			sum += value;
-	fclose(f);
-	return sum;
-}
-
-/* Does a deadline cost no timer of the host's while the guest runs? */
-static bool has_own_timer(void)
-{
-	unsigned int eax, ebx, ecx, edx;
-	char path[128], device[64], value = 0;
-	FILE *f;
-
-	__cpuid(0, eax, ebx, ecx, edx);
-	if (ebx != signature_INTEL_ebx || dev_is_reference())
-		return false;
-	snprintf(device, sizeof(device), "%s", dev_path());
-	snprintf(path, sizeof(path), "/sys/module/%s/parameters/vmx_preemption_timer", basename(device));
-	f = fopen(path, "r");
-	if (!f)
-		return false;
-	value = fgetc(f);
-	fclose(f);
-	return value == 'Y';
-}
-
 static int run(struct vcpu *vcpu, uint64_t delta, uint32_t rounds)
 {
 	struct kvm_regs regs = { .rip = VM_CODE_GPA, .rsp = VM_STACK_GPA, .rflags = 2, .rdi = delta,
@@ -178,14 +134,14 @@ TEST_F(deadline, while_it_spins)
 	ASSERT_EQ(DONE_PORT, run(self->vcpu, self->khz / 5, ROUNDS));
 	if (dev_is_reference())
 		return;
-	TH_LOG("%ld exits, %ld for the timer, %ld timers of the host", counter("exits"),
-	       counter("exit:PREEMPTION_TIMER"), counter("host_timers"));
-	if (has_own_timer()) {
-		EXPECT_LE(ROUNDS, counter("exit:PREEMPTION_TIMER"));
-		EXPECT_EQ(0, counter("host_timers"));
+	TH_LOG("%ld exits, %ld for the timer, %ld timers of the host", vm_counter("exits"),
+	       vm_counter("exit:PREEMPTION_TIMER"), vm_counter("host_timers"));
+	if (vendor_param("vmx_preemption_timer")) {
+		EXPECT_LE(ROUNDS, vm_counter("exit:PREEMPTION_TIMER"));
+		EXPECT_EQ(0, vm_counter("host_timers"));
 	} else {
-		EXPECT_EQ(0, counter("exit:PREEMPTION_TIMER"));
-		EXPECT_LE(ROUNDS / 2, counter("host_timers"));
+		EXPECT_EQ(0, vm_counter("exit:PREEMPTION_TIMER"));
+		EXPECT_LE(ROUNDS / 2, vm_counter("host_timers"));
 	}
 }
 
@@ -194,7 +150,7 @@ TEST_F(deadline, while_it_is_halted)
 	vm_load(&self->vm, VM_CODE_GPA, halt);
 	ASSERT_EQ(DONE_PORT, run(self->vcpu, self->khz, ROUNDS / 5));
 	if (!dev_is_reference())
-		EXPECT_LE(ROUNDS / 10, counter("host_timers"));
+		EXPECT_LE(ROUNDS / 10, vm_counter("host_timers"));
 }
 
 /* So short that it is over before the guest runs again, or never set. */
