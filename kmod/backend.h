@@ -35,6 +35,8 @@ struct ost_hw_caps {
 	 * ours: what they leave there is not ours to know.
 	 */
 	bool shares_cpus;
+	/* run() ends by itself at vcpu->run_end_tsc if that is no farther away; 0 if it can't. */
+	u64 run_end_cycles;
 	/* Instructions that the CPU has and guests can't be given. */
 	bool no_rdtscp, no_invpcid, no_xsaves;
 };

@@ -137,6 +137,24 @@ u64 ost_guest_tsc_to_ns(struct ost_vcpu *vcpu, u64 guest_tsc)
 	return ms * NSEC_PER_MSEC + DIV64_U64_ROUND_UP((u64)rest * NSEC_PER_MSEC, khz);
 }
 
+u64 ost_guest_tsc_to_host(struct ost_vcpu *vcpu, u64 guest_tsc)
+{
+	u64 host = rdtsc(), guest = ost_guest_tsc_at(vcpu, host), ratio = vcpu->clock.tsc_ratio, left;
+
+	if (guest_tsc <= guest)
+		return host;
+	left = guest_tsc - guest;
+	if (ost_hw_caps.tsc_scaling && ratio != one()) {
+		/* The division must not overflow. */
+		if (left >> (64 - ost_hw_caps.tsc_frac_bits) >= ratio)
+			return U64_MAX;
+		/* Rounded up, as is what the scaling of `host` has cut off. */
+		left = mul_u64_u64_div_u64(left, one(), ratio);
+		left = left > U64_MAX - 2 ? U64_MAX : left + 2;
+	}
+	return left < U64_MAX - host ? host + left : U64_MAX;
+}
+
 /* Do all vCPUs count alike? The caller holds the lock; vcpu may not be in the VM's array yet. */
 static bool all_matched(const struct ost_vcpu *vcpu)
 {
@@ -308,6 +326,11 @@ void ost_clock_vcpu_load(struct ost_vcpu *vcpu, bool moved)
 
 		if (vcpu->clock.last_guest_tsc && (moved || back > 0))
 			set_offset_sched_in(vcpu, vcpu->clock.tsc_offset + back);
+		/* It was set when the CPUs' TSCs were thought to be equal. */
+		if (vcpu->run_end_tsc != OST_NO_RUN_END) {
+			vcpu->clock.rearm_timer = true;
+			ost_request(vcpu, OST_REQ_CLOCK);
+		}
 	}
 	if (moved && !READ_ONCE(vcpu->vm->clock.master_valid))
 		ost_request(vcpu, OST_REQ_CLOCK);
@@ -635,6 +658,9 @@ static void resume_vm(struct ost_vm_clock *c, const struct moment *m)
 				   vcpu->clock.tsc_offset + scale_tsc(vcpu, lost));
 		c->last_tsc_khz = 0;
 	}
+	/* What was set by the TSC or the clock of before. Threads are frozen: nobody else writes this. */
+	ost_for_each_vcpu(i, vcpu, c->vm)
+		vcpu->clock.rearm_timer = true;
 	/* Not by the old pair: it is from before the suspend. */
 	c->master_valid = master_possible();
 	c->master_tsc = m->tsc;

@@ -68,6 +68,8 @@ u64 ost_guest_tsc(struct ost_vcpu *vcpu);
 u64 ost_guest_tsc_at(struct ost_vcpu *vcpu, u64 host_tsc);
 /* Nanoseconds from now until the guest's TSC reaches `guest_tsc`; 0 when past. */
 u64 ost_guest_tsc_to_ns(struct ost_vcpu *vcpu, u64 guest_tsc);
+/* The host's TSC when the guest's reaches `guest_tsc`: now when past, U64_MAX when farther than that. */
+u64 ost_guest_tsc_to_host(struct ost_vcpu *vcpu, u64 guest_tsc);
 
 /* IA32_TSC and IA32_TSC_ADJUST writes by guest and VMM (synchronisation heuristics in clock.c). */
 void ost_tsc_write(struct ost_vcpu *vcpu, u64 value, bool host);

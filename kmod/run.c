@@ -207,6 +207,7 @@ static int wait_runnable(struct ost_vcpu *vcpu)
 	ost_vcpu_preemptible(vcpu);
 	if (READ_ONCE(vcpu->mp_state) == KVM_MP_STATE_HALTED)
 		vcpu->stats.halts++;
+	ost_lapic_timer_to_host(vcpu);
 	wait_halted(vcpu);
 
 	if (test_bit(OST_REQ_VM_DEAD, &vcpu->requests))

@@ -39,7 +39,7 @@ static const struct {
 	COUNTER(reinjections), COUNTER(irq_windows), COUNTER(nmi_windows), COUNTER(page_faults),
 	COUNTER(page_faults_atomic), COUNTER(page_faults_retried), COUNTER(emulations),
 	COUNTER(tlb_flushes), COUNTER(requests), COUNTER(host_irqs), COUNTER(host_nmis),
-	COUNTER(fpu_loads), COUNTER(migrations),
+	COUNTER(fpu_loads), COUNTER(host_timers), COUNTER(migrations),
 };
 
 static void show_vcpu(struct seq_file *m, struct ost_vm *vm, struct ost_vcpu *vcpu)

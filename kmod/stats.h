@@ -19,6 +19,7 @@ struct ost_vcpu_stats {
 	u64 page_faults, page_faults_atomic, page_faults_retried, emulations;
 	u64 tlb_flushes, requests, host_irqs, host_nmis;
 	u64 fpu_loads;
+	u64 host_timers;	/* times that a timer of the host was set for the LAPIC's */
 	u64 migrations;
 };
 

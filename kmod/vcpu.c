@@ -198,6 +198,7 @@ static struct ost_vcpu *vcpu_new(struct ost_vm *vm, u32 id)
 	vcpu->vm = vm;
 	vcpu->id = id;
 	vcpu->cpu = -1;
+	vcpu->run_end_tsc = OST_NO_RUN_END;
 	mutex_init(&vcpu->mutex);
 	rcuwait_init(&vcpu->wait);
 	preempt_notifier_init(&vcpu->preempt, &preempt_ops);

@@ -86,6 +86,8 @@ struct ost_io_state {
 	u64 rip;		/* of the IN or OUT that is outstanding */
 };
 
+#define OST_NO_RUN_END U64_MAX
+
 struct ost_vcpu {
 	struct ost_vm *vm;
 	u32 id;			/* APIC id, from KVM_CREATE_VCPU */
@@ -100,6 +102,11 @@ struct ost_vcpu {
 	/* The thread that took it off its CPU (only compared), and how often that had been switched. */
 	const struct task_struct *put_by;
 	u64 switches_at_put;
+	/*
+	 * The host's TSC at which a run is to end for the LAPIC's timer, OST_NO_RUN_END for none. Past ends
+	 * make run() answer at once. Set only where ost_hw_caps.run_end_cycles allows it.
+	 */
+	u64 run_end_tsc;
 
 	unsigned long requests;	/* [any] bits of enum ost_req */
 	int mode;		/* [any] enum ost_vcpu_mode */

@@ -140,6 +140,13 @@ int ost_lapic_max_irr(struct ost_vcpu *vcpu);
 bool ost_lapic_enabled(struct ost_vcpu *vcpu);
 /* Moves an expired timer's interrupt into the IRR (OST_REQ_APIC_TIMER). [vcpu] */
 void ost_lapic_timer_inject(struct ost_vcpu *vcpu);
+/*
+ * The timer's interrupt into the IRR if vcpu->run_end_tsc has come: after an exit for it, and before
+ * anybody looks at the timer. [vcpu or atomic]
+ */
+void ost_lapic_run_ended(struct ost_vcpu *vcpu);
+/* What vcpu->run_end_tsc stood for is a timer of the host's now: the vCPU is going to wait. [vcpu] */
+void ost_lapic_timer_to_host(struct ost_vcpu *vcpu);
 /* Guest TSC's rate or offset changed: set the timer anew. */
 void ost_lapic_timer_rearm(struct ost_vcpu *vcpu);
 bool ost_lapic_timer_pending(struct ost_vcpu *vcpu);

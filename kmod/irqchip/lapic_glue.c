@@ -2,7 +2,9 @@
 /* The LAPIC model in its vCPU: timer, requests, IA32_APIC_BASE, INIT and SIPI. */
 #include <linux/hrtimer.h>
 #include <linux/slab.h>
+#include <asm/tsc.h>
 #include "chips.h"
+#include "../backend.h"
 #include "../compat.h"
 #include "../trace.h"
 #include "../vcpu.h"
@@ -13,6 +15,7 @@ struct lapic_glue {
 	struct ost_vcpu *vcpu;
 	struct hrtimer timer;
 	u64 interval_ns;	/* 0: the timer fires once */
+	u64 expires_ns;		/* when it fires, if vcpu->run_end_tsc stands for it */
 };
 
 static struct lapic_glue *glue_of(struct ost_lapic *apic)
@@ -96,11 +99,9 @@ static enum hrtimer_restart timer_fn(struct hrtimer *timer)
 	return HRTIMER_RESTART;
 }
 
-static void timer_arm(struct ost_lapic *apic, u64 expires_ns, u64 interval_ns)
+static void start_hrtimer(struct lapic_glue *glue, u64 expires_ns)
 {
-	struct lapic_glue *glue = glue_of(apic);
-
-	WRITE_ONCE(glue->interval_ns, interval_ns);
+	glue->vcpu->stats.host_timers++;
 	/*
 	 * On this CPU, where the vCPU most likely will be: its interrupt ends the guest's run by
 	 * itself.
@@ -108,10 +109,45 @@ static void timer_arm(struct ost_lapic *apic, u64 expires_ns, u64 interval_ns)
 	hrtimer_start(&glue->timer, ns_to_ktime(expires_ns), HRTIMER_MODE_ABS_PINNED_HARD);
 }
 
+/*
+ * A TSC deadline matters while the guest runs, and when it has nothing to run: for the first the CPU may
+ * have a timer of its own, which costs next to nothing to set; for the second there is
+ * ost_lapic_timer_to_host(). Wherever the thread comes to, the host's TSC is the same, or this is not done.
+ */
+static bool end_run_instead(struct lapic_glue *glue)
+{
+	u64 end, now;
+
+	if (!ost_hw_caps.run_end_cycles || !ost_lapic_timer_in_deadline_mode(&glue->model) ||
+	    check_tsc_unstable())
+		return false;
+	end = ost_guest_tsc_to_host(glue->vcpu, glue->model.timer.tsc_deadline);
+	now = rdtsc();
+	if (end == OST_NO_RUN_END || (end > now && end - now > ost_hw_caps.run_end_cycles))
+		return false;
+	glue->vcpu->run_end_tsc = end;
+	return true;
+}
+
+static void timer_arm(struct ost_lapic *apic, u64 expires_ns, u64 interval_ns)
+{
+	struct lapic_glue *glue = glue_of(apic);
+
+	WRITE_ONCE(glue->interval_ns, interval_ns);
+	glue->expires_ns = expires_ns;
+	if (!end_run_instead(glue))
+		start_hrtimer(glue, expires_ns);
+}
+
 static u64 timer_cancel(struct ost_lapic *apic)
 {
-	struct hrtimer *timer = &glue_of(apic)->timer;
+	struct lapic_glue *glue = glue_of(apic);
+	struct hrtimer *timer = &glue->timer;
 
+	if (glue->vcpu->run_end_tsc != OST_NO_RUN_END) {
+		glue->vcpu->run_end_tsc = OST_NO_RUN_END;
+		return glue->expires_ns;
+	}
 	/* Waits for the callback, which takes no lock that we could hold, and no time. */
 	return hrtimer_cancel(timer) ? ktime_to_ns(hrtimer_get_expires(timer)) : 0;
 }
@@ -201,6 +237,7 @@ static struct ost_lapic *apic_for_write(struct ost_vcpu *vcpu)
 
 void ost_lapic_get(struct ost_vcpu *vcpu, struct kvm_lapic_state *out)
 {
+	ost_lapic_run_ended(vcpu);
 	ost_lapic_model_get(vcpu->apic, out);
 }
 
@@ -285,7 +322,10 @@ int ost_apic_base_write(struct ost_vcpu *vcpu, u64 data, bool host)
 
 u64 ost_lapic_tsc_deadline(struct ost_vcpu *vcpu)
 {
-	return vcpu->apic ? ost_lapic_timer_deadline(vcpu->apic) : 0;
+	if (!vcpu->apic)
+		return 0;
+	ost_lapic_run_ended(vcpu);
+	return ost_lapic_timer_deadline(vcpu->apic);
 }
 
 void ost_lapic_set_tsc_deadline(struct ost_vcpu *vcpu, u64 data)
@@ -297,6 +337,23 @@ void ost_lapic_set_tsc_deadline(struct ost_vcpu *vcpu, u64 data)
 void ost_lapic_timer_inject(struct ost_vcpu *vcpu)
 {
 	ost_lapic_timer_expire(vcpu->apic);
+}
+
+void ost_lapic_run_ended(struct ost_vcpu *vcpu)
+{
+	if (vcpu->run_end_tsc == OST_NO_RUN_END || vcpu->run_end_tsc > rdtsc())
+		return;
+	vcpu->run_end_tsc = OST_NO_RUN_END;
+	ost_lapic_timer_fired(vcpu->apic);
+	ost_lapic_timer_expire(vcpu->apic);
+}
+
+void ost_lapic_timer_to_host(struct ost_vcpu *vcpu)
+{
+	if (vcpu->run_end_tsc == OST_NO_RUN_END)
+		return;
+	vcpu->run_end_tsc = OST_NO_RUN_END;
+	start_hrtimer(glue_of(vcpu->apic), glue_of(vcpu->apic)->expires_ns);
 }
 
 void ost_lapic_timer_rearm(struct ost_vcpu *vcpu)

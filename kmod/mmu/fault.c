@@ -19,6 +19,7 @@ struct fault {
 	gfn_t gfn;
 	bool write, exec, atomic;
 	/* What it was resolved to so far: */
+	bool no_slot;
 	struct ost_memslot slot;	/* a copy, right as long as generation is the VM's */
 	u64 generation;
 	unsigned long hva;
@@ -47,6 +48,7 @@ static enum ost_fault_result find_slot(struct ost_vcpu *vcpu, struct fault *faul
 	srcu_read_unlock(&vm->srcu, srcu);
 
 	if (!found) {
+		fault->no_slot = true;
 		vcpu->mmio_gfn = fault->gfn;
 		vcpu->mmio_gen = fault->generation;
 		return OST_FAULT_MMIO;
@@ -225,6 +227,12 @@ static bool add_table_page(struct fault *fault, gfp_t gfp)
 	return true;
 }
 
+static void free_table_pages(struct fault *fault)
+{
+	while (fault->cache.nr)
+		ost_table_page_free(&fault->vm->mmu, fault->cache.pages[--fault->cache.nr]);
+}
+
 /*
  * 0, -EAGAIN when what was looked up is wrong now, -ENOMEM when tables have to be allocated by
  * sleeping.
@@ -292,12 +300,38 @@ static bool already_mapped(const struct fault *fault)
 	return mapped;
 }
 
+/*
+ * The page has no slot: where there is an entry that says so, the next access need not come here. What a
+ * guest can make us spend on tables for it is limited; beyond that it goes as without. A slot that comes
+ * here later has these entries removed, under the lock (region.c).
+ */
+static void map_mmio(struct fault *fault)
+{
+	struct ost_mmu *mmu = &fault->vm->mmu;
+	int err = 0;
+
+	if (!mmu->table.format->mmio || fault->gfn >= ost_table_end(&mmu->table))
+		return;
+	read_lock(&mmu->lock);
+	if (fault->generation == mmu->generation) {
+		do {
+			err = ost_table_map_mmio(&mmu->table, &fault->cache, fault->gfn);
+		} while (err == -ENOMEM &&
+			 atomic_long_inc_return(&mmu->nr_mmio_tables) <= OST_MAX_MMIO_TABLES &&
+			 add_table_page(fault, GFP_NOWAIT | __GFP_NOWARN));
+	}
+	read_unlock(&mmu->lock);
+	free_table_pages(fault);
+}
+
 static enum ost_fault_result resolve(struct ost_vcpu *vcpu, struct fault *fault)
 {
 	struct ost_mmu *mmu = &fault->vm->mmu;
 	enum ost_fault_result result;
 
 	result = find_slot(vcpu, fault);
+	if (fault->no_slot)
+		map_mmio(fault);
 	if (result != OST_FAULT_FIXED)
 		return result;
 	if (already_mapped(fault))
@@ -315,8 +349,7 @@ static enum ost_fault_result resolve(struct ost_vcpu *vcpu, struct fault *fault)
 	}
 	result = map_page(fault);
 	put_page(fault->page);
-	while (fault->cache.nr)
-		ost_table_page_free(mmu, fault->cache.pages[--fault->cache.nr]);
+	free_table_pages(fault);
 	return result;
 }
 

@@ -15,6 +15,9 @@ static inline struct ost_memslots *ost_slots(struct ost_vm *vm)
 				      lockdep_is_held(&vm->mmu.lock));
 }
 
+/* Tables that a VM gets to map device memory by; four for each of some hundred devices. */
+#define OST_MAX_MMIO_TABLES 1024
+
 /* --- Table pages, zapping and write protection (tdp.c) --- */
 
 /* Unlinked tables that wait for the TLB flush, by level; chained through page->private. */

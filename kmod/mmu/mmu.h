@@ -46,6 +46,7 @@ struct ost_mmu {
 	long invalidate_in_progress;		/* guarded by lock */
 	unsigned long invalidate_start, invalidate_end; /* hva range in progress; guarded by lock */
 	atomic_long_t nr_tables;		/* pages of the nested page table */
+	atomic_long_t nr_mmio_tables;		/* those that were wanted for MMIO alone, in the VM's life */
 };
 
 /* VM creation and end. mm is current->mm. init: 0, -ENOMEM, or -EINTR with a signal pending. */

@@ -71,6 +71,10 @@ static void retire_slots(struct ost_vm *vm, struct ost_memslots *slots, bool wai
 static void update_table(struct ost_vm *vm, const struct ost_memslot *old,
 			 const struct ost_memslot *new, struct ost_freed_tables *freed)
 {
+	/* What was device memory is not any more. */
+	if (new && (!old || new->base_gfn != old->base_gfn) && vm->mmu.table.format->mmio &&
+	    ost_mmu_zap(vm, new->base_gfn, ost_slot_end(new), true, freed))
+		ost_mmu_flush(vm);
 	if (!old)
 		return;
 	if (new && new->base_gfn == old->base_gfn && new->log) {

@@ -188,6 +188,32 @@ int ost_table_map(struct ost_table *table, struct ost_table_cache *cache, gfn_t 
 	return 0;
 }
 
+int ost_table_map_mmio(struct ost_table *table, struct ost_table_cache *cache, gfn_t gfn)
+{
+	const struct ost_pte_format *format = table->format;
+	u64 *entries = table->root;
+	u64 old = 0;
+	int at;
+
+	for (at = format->root_levels; at > 1; at--) {
+		u64 *entry = &entries[table_index(gfn, at)];
+
+		old = READ_ONCE(*entry);
+		while (!is_present(format, old)) {
+			int err = link_table(format, cache, entry, &old);
+
+			if (err)
+				return err;
+		}
+		if (is_leaf(format, old, at))
+			return 0;
+		entries = child_table(format, old);
+	}
+	old = 0;
+	try_cmpxchg(&entries[table_index(gfn, 1)], &old, format->mmio);
+	return 0;
+}
+
 /* A pass over the entries of a range. */
 struct table_pass {
 	const struct ost_pte_format *format;
@@ -235,6 +261,9 @@ static gfn_t pass_table(struct table_pass *pass, u64 *entries, int level, gfn_t 
 
 		pass->budget--;
 		if (!is_present(format, old)) {
+			/* For MMIO, which no TLB has. */
+			if (unlikely(old) && pass->unlink)
+				WRITE_ONCE(*entry, 0);
 			gfn = next;
 		} else if (is_leaf(format, old, level)) {
 			if (pass->leaf(pass, entry, old))

@@ -31,7 +31,11 @@ struct ost_pte_format {
 	u64 accessed, dirty;	/* 0 without A/D bits */
 	u64 memtype_wb;		/* memory type of RAM (EPT: 6<<3; NPT: 0, guest PAT decides) */
 	u64 memtype_ignore_guest; /* EPT: IPAT */
-	u64 mmio;		/* a value that makes every access misconfigured, 0 if none */
+	/*
+	 * A 4 KiB entry, not `present` and known to be no memory, with which every access exits in a way of
+	 * its own; 0 if there is none. Never in a TLB, and its address leads nowhere.
+	 */
+	u64 mmio;
 	u64 addr_mask;		/* bits of an entry that hold the address */
 	u8 root_levels;
 	bool page_1g;
@@ -85,10 +89,17 @@ int ost_table_map(struct ost_table *table, struct ost_table_cache *cache, gfn_t 
 		  int level, bool writable, bool *flush);
 
 /*
+ * Puts format->mmio in the place of gfn, if nothing is mapped there. 0, or -ENOMEM as above, or when the
+ * cache was empty. Shared.
+ */
+int ost_table_map_mmio(struct ost_table *table, struct ost_table_cache *cache, gfn_t gfn);
+
+/*
  * Unmaps [gfn, end), and the whole of large pages that reach into it. Tables that lie in the range
  * with all they map are unlinked, so that it looks at a few thousand entries at most, however long
- * the range; with `prune` those tables too that it leaves empty. True when anything was removed:
- * TLBs have to be flushed before the memory or the tables are used for something else. Alone.
+ * the range; with `prune` those tables too that it leaves with nothing mapped. Entries for MMIO go as
+ * well. True when anything else was removed: TLBs have to be flushed before the memory or the tables
+ * are used for something else. Alone.
  */
 bool ost_table_zap(struct ost_table *table, gfn_t gfn, gfn_t end, bool prune,
 		   ost_table_free_fn free, void *ctx);

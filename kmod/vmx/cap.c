@@ -24,6 +24,8 @@
 /* Capability MSRs that the kernel's headers do not all have (SDM vol. 3D, A.3 and A.4). */
 #define VMX_PROCBASED_CTLS3 0x492
 #define VMX_EXIT_CTLS2 0x493
+/* IA32_VMX_MISC (A.6): the bit of the TSC whose changes the preemption timer counts */
+#define MISC_TIMER_BIT(misc) ((misc) & 31)
 
 /* Controls whose names differ between kernel versions, or that they do not have. */
 #define CONTROL_XSAVES VMCS_CONTROL_BIT(XSAVES)
@@ -55,6 +57,14 @@ MODULE_PARM_DESC(vmx_ple, "exit when a guest spins, PAUSE-loop exiting (default 
 static bool tsc_scaling = true;
 module_param_named(vmx_tsc_scaling, tsc_scaling, bool, 0444);
 MODULE_PARM_DESC(vmx_tsc_scaling, "guests' TSC at a rate of their own (default on)");
+
+static bool preemption_timer = true;
+module_param_named(vmx_preemption_timer, preemption_timer, bool, 0444);
+MODULE_PARM_DESC(vmx_preemption_timer, "end runs for the guest's TSC deadline by the CPU's own timer (default on)");
+
+static bool mmio_misconfig = true;
+module_param_named(vmx_mmio_misconfig, mmio_misconfig, bool, 0444);
+MODULE_PARM_DESC(vmx_mmio_misconfig, "know accesses to device memory by EPT misconfiguration (default on)");
 
 static unsigned int vpid_first = 1;
 module_param_named(vmx_vpid_first, vpid_first, uint, 0444);
@@ -172,7 +182,8 @@ static bool find_controls(struct ost_vmx_config *cfg, u64 basic, bool complain)
 {
 	const struct controls sets[] = {
 		{ MSR_IA32_VMX_PINBASED_CTLS, MSR_IA32_VMX_TRUE_PINBASED_CTLS,
-		  PIN_BASED_EXT_INTR_MASK | PIN_BASED_NMI_EXITING | PIN_BASED_VIRTUAL_NMIS, 0,
+		  PIN_BASED_EXT_INTR_MASK | PIN_BASED_NMI_EXITING | PIN_BASED_VIRTUAL_NMIS,
+		  PIN_BASED_VMX_PREEMPTION_TIMER,
 		  &cfg->pin, "pin-based" },
 		{ MSR_IA32_VMX_PROCBASED_CTLS, MSR_IA32_VMX_TRUE_PROCBASED_CTLS,
 		  CPU_BASED_USE_TSC_OFFSETTING | CPU_BASED_HLT_EXITING | CPU_BASED_MWAIT_EXITING |
@@ -271,6 +282,17 @@ int ost_vmx_probe(const char **why)
 	return *why ? -EOPNOTSUPP : 0;
 }
 
+/*
+ * CPUs whose VMX-preemption timer does not count at the rate that IA32_VMX_MISC gives, by Intel's
+ * specification updates; of those that have unrestricted guests.
+ */
+static bool preemption_timer_broken(void)
+{
+	u32 signature = cpuid_eax(1) & 0x0fff3fff;
+
+	return signature == 0x20652 || signature == 0x20655 || signature == 0x306a8;
+}
+
 /* Optional features that are in, or parameters have put out of, the controls. */
 static void choose_features(struct ost_vmx_config *cfg, u64 ept, u64 misc)
 {
@@ -285,6 +307,10 @@ static void choose_features(struct ost_vmx_config *cfg, u64 ept, u64 misc)
 		cfg->secondary &= ~SECONDARY_EXEC_TSC_SCALING;
 	if (!tpr_shadow)
 		cfg->cpu &= ~CPU_BASED_TPR_SHADOW;
+	if (!preemption_timer || preemption_timer_broken())
+		cfg->pin &= ~PIN_BASED_VMX_PREEMPTION_TIMER;
+	cfg->preemption_timer = cfg->pin & PIN_BASED_VMX_PREEMPTION_TIMER;
+	cfg->timer_shift = MISC_TIMER_BIT(misc);
 	cfg->vpid = cfg->secondary & SECONDARY_EXEC_ENABLE_VPID;
 	cfg->tpr_shadow = cfg->cpu & CPU_BASED_TPR_SHADOW;
 	cfg->ept_ad = ept_ad && (ept & VMX_EPT_AD_BIT);
@@ -299,6 +325,13 @@ static void choose_features(struct ost_vmx_config *cfg, u64 ept, u64 misc)
 
 static void fill_caps(const struct ost_vmx_config *cfg, u64 ept)
 {
+	/*
+	 * Writable and not readable is a misconfiguration on every CPU (29.3.3.1). Of those with L1TF some
+	 * look in the cache for what the address says all the same, so it is the highest there is.
+	 */
+	if (mmio_misconfig)
+		ost_vmx_pte_format.mmio = VMX_EPT_WRITABLE_MASK | VMX_EPT_EXECUTABLE_MASK |
+					  ost_vmx_pte_format.addr_mask;
 	ost_vmx_pte_format.page_1g = ept_1g && (ept & VMX_EPT_1GB_PAGE_BIT);
 	if (cfg->ept_ad) {
 		ost_vmx_pte_format.accessed = VMX_EPT_ACCESS_BIT;
@@ -315,6 +348,8 @@ static void fill_caps(const struct ost_vmx_config *cfg, u64 ept)
 	ost_hw_caps.root_levels = ost_vmx_pte_format.root_levels;
 	ost_hw_caps.page_1g = ost_vmx_pte_format.page_1g;
 	ost_hw_caps.tsc_scaling = cfg->secondary & SECONDARY_EXEC_TSC_SCALING;
+	/* One less than the field holds: both ends are rounded. */
+	ost_hw_caps.run_end_cycles = cfg->preemption_timer ? (U32_MAX - 1ull) << cfg->timer_shift : 0;
 	/* 16.48 fixed point (26.3) */
 	ost_hw_caps.tsc_frac_bits = 48;
 	ost_hw_caps.tsc_max_ratio = ~0ull;

@@ -173,6 +173,7 @@ static const struct {
 	SEGMENT(TR),
 	TABLE(GDTR),
 	TABLE(IDTR),
+	{ VMX_PREEMPTION_TIMER_VALUE, "VMX-preemption timer value" },
 	{ GUEST_INTERRUPTIBILITY_INFO, "guest interruptibility state" },
 	{ GUEST_ACTIVITY_STATE, "guest activity state" },
 	{ GUEST_CR0, "guest CR0" },

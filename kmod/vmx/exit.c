@@ -117,6 +117,11 @@ static int exit_cr(struct ost_vcpu *vcpu)
 	return ost_exit_skip(vcpu);
 }
 
+static int unexpected(struct ost_vcpu *vcpu)
+{
+	return ost_exit_unexpected(vcpu, to_vmx(vcpu)->reason);
+}
+
 /* --- memory --- */
 
 static int exit_ept_violation(struct ost_vcpu *vcpu)
@@ -130,6 +135,17 @@ static int exit_ept_violation(struct ost_vcpu *vcpu)
 	if (qual & EPT_FETCH)
 		flags |= OST_FAULT_EXEC;
 	return ost_exit_nested_fault(vcpu, gpa, flags, NULL, 0);
+}
+
+/*
+ * Only entries for MMIO are so (29.3.3.1). If a slot has come meanwhile, the emulator finds memory there and
+ * is right as well.
+ */
+static int exit_ept_misconfig(struct ost_vcpu *vcpu)
+{
+	if (!ost_vmx_pte_format.mmio)
+		return unexpected(vcpu);
+	return ost_mmio(vcpu, ost_vmcs_get(to_vmx(vcpu), GUEST_PHYSICAL_ADDRESS), NULL, 0);
 }
 
 /* The PDPTEs are in guest memory, which may be swapped out: now they can be waited for. */
@@ -165,11 +181,6 @@ static int exit_tpr(struct ost_vcpu *vcpu)
 {
 	ost_request(vcpu, OST_REQ_EVENT);
 	return OST_RUN;
-}
-
-static int unexpected(struct ost_vcpu *vcpu)
-{
-	return ost_exit_unexpected(vcpu, to_vmx(vcpu)->reason);
 }
 
 /* Did the guest ask for alignment checks (vol. 3A, 6.15)? */
@@ -275,6 +286,7 @@ static int (*const handlers[OST_VMX_NR_EXIT_INDEXES])(struct ost_vcpu *vcpu) = {
 	[EXIT_REASON_MCE_DURING_VMENTRY] = ost_exit_nothing, /* the host had it; the entry is tried again */
 	[EXIT_REASON_TPR_BELOW_THRESHOLD] = exit_tpr,
 	[EXIT_REASON_EPT_VIOLATION] = exit_ept_violation,
+	[EXIT_REASON_EPT_MISCONFIG] = exit_ept_misconfig,
 	[EXIT_REASON_INVEPT] = ost_exit_ud,
 	[EXIT_REASON_INVVPID] = ost_exit_ud,
 	[EXIT_REASON_WBINVD] = ost_exit_skip,		/* caches are coherent with all devices there are */

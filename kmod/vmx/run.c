@@ -7,6 +7,8 @@
 #include <asm/ptrace.h>
 #include <asm/spec-ctrl.h>
 #include "../debugreg.h"
+#include "../irqchip/irqchip.h"
+#include "../msr.h"
 #include "../trace.h"
 #include "vmx.h"
 
@@ -219,6 +221,25 @@ static enum ost_exit_fast no_entry(struct ost_vcpu *vcpu, u32 index)
 	return OST_EXIT_SLOW;
 }
 
+/* Exits that need nothing but this vCPU's state, of which there are many a second. */
+static enum ost_exit_fast fast_exit(struct ost_vcpu *vcpu)
+{
+	switch (vcpu->exit_index) {
+	case EXIT_REASON_MSR_WRITE:
+		/* A trap behind it may want userspace. */
+		if ((u32)ost_reg(vcpu, OST_REG_RCX) != MSR_IA32_TSC_DEADLINE ||
+		    (ost_rflags(vcpu) & X86_EFLAGS_TF))
+			return OST_EXIT_SLOW;
+		ost_exit_wrmsr(vcpu);
+		return OST_EXIT_DONE;
+	case EXIT_REASON_PREEMPTION_TIMER:
+		ost_lapic_run_ended(vcpu);
+		return OST_EXIT_DONE;
+	default:
+		return OST_EXIT_SLOW;
+	}
+}
+
 enum ost_exit_fast ost_vmx_run(struct ost_vcpu *vcpu)
 {
 	struct ost_vmx_vcpu *vmx = to_vmx(vcpu);
@@ -241,6 +262,7 @@ enum ost_exit_fast ost_vmx_run(struct ost_vcpu *vcpu)
 	ost_vmcs_flush(vmx);
 	prepare_speculation(vmx);
 	ost_fpu_enter_pkru(vcpu);
+	ost_vmx_sync_timer(vmx);
 
 	broken = unlikely(ost_vmx_check_entries) && !ost_vmx_check_entry(vmx);
 	entered = likely(!broken) && enter_guest(vmx);
@@ -272,7 +294,7 @@ enum ost_exit_fast ost_vmx_run(struct ost_vcpu *vcpu)
 		vcpu->stats.host_nmis++;
 		return OST_EXIT_DONE;
 	}
-	return OST_EXIT_SLOW;
+	return fast_exit(vcpu);
 }
 
 static bool is_machine_check(struct ost_vmx_vcpu *vmx)

@@ -123,6 +123,7 @@ void ost_vmx_write_constants(struct ost_vmx_vcpu *vmx)
 		ost_vmwrite(ENCLS_EXITING_BITMAP, ~0ull);
 	if (ost_vmx_has2(VMCS_CONTROL_BIT(XSAVES)))
 		ost_vmwrite(XSS_EXIT_BITMAP, 0);
+	ost_vmx_timer_init(vmx);
 	/* As what was compared with them has them: 0. */
 	ost_vmwrite(TSC_OFFSET, 0);
 	ost_vmwrite(HOST_FS_BASE, 0);

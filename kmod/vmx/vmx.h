@@ -28,6 +28,8 @@ struct ost_vmx_config {
 	bool ept_ad;
 	bool invept_context;		/* INVEPT of one EPTP; else of all */
 	bool tpr_shadow;
+	bool preemption_timer;
+	u8 timer_shift;			/* it counts changes of this bit of the TSC (MISC bits 4:0) */
 	bool error_code_any;		/* any exception can be injected with or without one (BASIC bit 56) */
 	bool flush_l1d;			/* before entries, against L1TF */
 	bool pebs;			/* IA32_PEBS_ENABLE exists */
@@ -143,6 +145,7 @@ struct ost_vmx_vcpu {
 	u64 tsc_offset, tsc_multiplier;	/* in the VMCS */
 	struct ost_vmx_pebs *pebs;	/* NULL without */
 	u32 pebs_count;			/* entries of its areas that the VMCS names, 0 or 1 */
+	u32 timer;			/* in the VMCS, if there is a preemption timer */
 };
 
 static inline struct ost_vmx_vcpu *to_vmx(struct ost_vcpu *vcpu)
@@ -289,6 +292,12 @@ void ost_vmx_inject_nmi(struct ost_vcpu *vcpu);
 void ost_vmx_cancel_injection(struct ost_vcpu *vcpu);
 /* After an exit: what was delivered, what was not, and NMI blocking that an IRET ended too early. */
 void ost_vmx_complete_events(struct ost_vmx_vcpu *vmx);
+
+/* timer.c */
+/* The preemption timer as it is for a new vCPU. In a section. */
+void ost_vmx_timer_init(struct ost_vmx_vcpu *vmx);
+/* The preemption timer for the run that is about to begin. In a section, as late as can be. */
+void ost_vmx_sync_timer(struct ost_vmx_vcpu *vmx);
 
 /* dump.c */
 void ost_vmx_dump(struct ost_vcpu *vcpu);

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "vm.h"
 
+#include <cpuid.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -281,4 +283,50 @@ int has_cap(struct vm *vm, int cap)
 	int ret = ioctl(vm->fd, KVM_CHECK_EXTENSION, cap);
 
 	return ret < 0 ? 0 : ret;
+}
+
+/* The instance's name is its node's. */
+static const char *instance(void)
+{
+	const char *slash = strrchr(dev_path(), '/');
+
+	return slash ? slash + 1 : dev_path();
+}
+
+long vm_counter(const char *name)
+{
+	char path[128], line[256], seen[64];
+	long value, sum = 0;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/sys/kernel/debug/%s/stats", instance());
+	f = fopen(path, "r");
+	if (!f)
+		return -1;
+	while (fgets(line, sizeof(line), f))
+		if ((sscanf(line, "vm %*u vcpu %*u %63s %ld", seen, &value) == 2 ||
+		     sscanf(line, "vm %*u vcpus %*u %63s %ld", seen, &value) == 2) &&
+		    !strcmp(seen, name))
+			sum += value;
+	fclose(f);
+	return sum;
+}
+
+bool vendor_param(const char *name)
+{
+	unsigned int eax, ebx, ecx, edx;
+	char path[128];
+	int value = 0;
+	FILE *f;
+
+	__cpuid(0, eax, ebx, ecx, edx);
+	if (ebx != signature_INTEL_ebx || dev_is_reference())
+		return false;
+	snprintf(path, sizeof(path), "/sys/module/%s/parameters/%s", instance(), name);
+	f = fopen(path, "r");
+	if (!f)
+		return false;
+	value = fgetc(f);
+	fclose(f);
+	return value == 'Y';
 }

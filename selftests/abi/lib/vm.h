@@ -164,6 +164,17 @@ int vcpu_get_msr(struct vcpu *vcpu, uint32_t index, uint64_t *value);
 int vcpu_set_msr(struct vcpu *vcpu, uint32_t index, uint64_t value);
 
 /*
+ * vm_counter() - The sum of a counter (kmod/stats.h, or "exit:REASON") over all VMs and vCPUs that there
+ * are; "tables" is a VM's. -1 when the module under test shows none.
+ */
+long vm_counter(const char *name);
+
+/*
+ * vendor_param() - Whether the module under test has Intel's CPU and this bool parameter of VT-x on.
+ */
+bool vendor_param(const char *name);
+
+/*
  * has_cap() - CHECK_EXTENSION on the VM: the capability's number, 0 when absent.
  */
 int has_cap(struct vm *vm, int cap);

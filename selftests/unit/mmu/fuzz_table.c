@@ -19,6 +19,8 @@ static u32 take(struct input *in, u32 bytes)
 	return value;
 }
 
+static bool with_mmio;
+
 static bool step(struct input *in)
 {
 	u32 op = take(in, 1);
@@ -45,6 +47,8 @@ static bool step(struct input *in)
 		return table_any(first, end);
 	case 8:
 		return table_allows(first, op & 0x20);
+	case 9:
+		return !with_mmio || table_map_mmio(first, 4);
 	default:
 		table_cpu_access(first, op & 0x20);
 		return true;
@@ -57,8 +61,10 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 		&format_npt, &format_npt5, &format_ept, &format_ept_plain,
 	};
 	struct input in = { data, size };
+	const struct ost_pte_format *format = formats[take(&in, 1) % 4];
 
-	table_setup(formats[take(&in, 1) % 4]);
+	table_setup(format);
+	with_mmio = format->mmio;
 	for (int n = 0; in.left && n < 40; n++)
 		if (!step(&in))
 			abort();

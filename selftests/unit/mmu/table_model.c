@@ -19,18 +19,19 @@ const struct ost_pte_format format_npt5 = {
 const struct ost_pte_format format_ept = {
 	.present = 1 << 0, .writable = 1 << 1, .exec = 1 << 2, .memtype_wb = 6 << 3,
 	.memtype_ignore_guest = 1 << 6, .leaf = 1 << 7, .accessed = 1 << 8, .dirty = 1 << 9,
-	.addr_mask = ADDR, .root_levels = 4, .page_1g = true,
+	.addr_mask = ADDR, .root_levels = 4, .page_1g = true, .mmio = ADDR | 1 << 1 | 1 << 2,
 };
 const struct ost_pte_format format_ept_plain = {
 	.present = 1 << 0, .writable = 1 << 1, .exec = 1 << 2, .memtype_wb = 6 << 3,
 	.memtype_ignore_guest = 1 << 6, .leaf = 1 << 7,
-	.addr_mask = ADDR, .root_levels = 4, .page_1g = true,
+	.addr_mask = ADDR, .root_levels = 4, .page_1g = true, .mmio = ADDR | 1 << 1 | 1 << 2,
 };
 
 struct model_page {
 	u64 pfn;
 	u8 level;		/* 0 when it is not mapped */
 	bool writable, accessed, dirty;
+	bool mmio;		/* then level is 0 */
 };
 
 static struct model_page pages[WINDOW_PAGES];
@@ -262,6 +263,29 @@ bool table_map(u64 page, int version, int level, bool writable, u32 nr)
 	return true;
 }
 
+bool table_map_mmio(u64 page, u32 nr)
+{
+	struct ost_table_cache cache = {};
+	int tries = 0;
+
+	while (cache.nr < nr)
+		cache.pages[cache.nr++] = page_alloc();
+	while (ost_table_map_mmio(&table, &cache, WINDOW_BASE + page) == -ENOMEM) {
+		if (cache.nr || ++tries > 4)
+			return SAY_FALSE("-ENOMEM with %u pages in the cache", cache.nr);
+		cache.pages[cache.nr++] = page_alloc();
+	}
+	while (cache.nr)
+		page_free(NULL, cache.pages[--cache.nr], 1);
+	if (pages[page].level)
+		return true;
+	for (int l = 1; l < table.format->root_levels; l++)
+		*table_below(page, l) = true;
+	pages[page].mmio = true;
+	touched[page / 512] = true;
+	return true;
+}
+
 /*
  * Takes away the tables that the range covers wholly, or with prune those it touches and leaves
  * empty.
@@ -290,6 +314,8 @@ static bool model_unlink(u64 first, u64 end, bool prune)
 			if (whole || (prune && empty)) {
 				*table_below(from, level) = false;
 				any = true;
+				for (u64 i = from; i < to; i++)
+					pages[i].mmio = false;
 			}
 		}
 	}
@@ -316,6 +342,12 @@ static bool for_each_reached(u64 first, u64 end, bool (*fn)(struct model_page *p
 	return any;
 }
 
+static void model_forget_mmio(u64 first, u64 end)
+{
+	for (u64 i = first; i < end; i++)
+		pages[i].mmio = false;
+}
+
 static bool model_clear(struct model_page *page)
 {
 	memset(page, 0, sizeof(*page));
@@ -328,6 +360,7 @@ bool table_zap(u64 first, u64 end, bool prune)
 				   NULL);
 	bool want = for_each_reached(first, end, model_clear);
 
+	model_forget_mmio(first, end);
 	want |= model_unlink(first, end, prune);
 	free_collected();
 	if (flush != want)
@@ -410,8 +443,8 @@ bool table_allows(u64 page, bool write)
 	return true;
 }
 
-/* The CPU's own walk. The entry that maps the page with its level, or NULL. */
-static u64 *cpu_walk(u64 page, int *level)
+/* The CPU's own walk. The entry at which it ends, with its level. */
+static u64 *cpu_walk_any(u64 page, int *level)
 {
 	const struct ost_pte_format *f = table.format;
 	u64 *entries = table.root;
@@ -419,12 +452,18 @@ static u64 *cpu_walk(u64 page, int *level)
 	for (*level = f->root_levels;; (*level)--) {
 		u64 *entry = &entries[((WINDOW_BASE + page) >> (9 * (*level - 1))) & 511];
 
-		if (!(*entry & f->present))
-			return NULL;
-		if (*level == 1 || (*entry & f->leaf))
+		if (!(*entry & f->present) || *level == 1 || (*entry & f->leaf))
 			return entry;
 		entries = (u64 *)(*entry & ADDR);
 	}
+}
+
+/* That which maps the page, or NULL. */
+static u64 *cpu_walk(u64 page, int *level)
+{
+	u64 *entry = cpu_walk_any(page, level);
+
+	return *entry & table.format->present ? entry : NULL;
 }
 
 void table_cpu_access(u64 page, bool write)
@@ -487,6 +526,8 @@ bool table_check(void)
 			step = 512;
 		if (!entry != !page->level)
 			return SAY_FALSE("page %#llx: mapped %d", i, !!entry);
+		if (!entry && *cpu_walk_any(i, &level) != (page->mmio ? table.format->mmio : 0))
+			return SAY_FALSE("page %#llx: mmio is %d", i, !page->mmio);
 		if (entry && level != page->level)
 			return SAY_FALSE("page %#llx: level %d", i, level);
 		if (entry && *entry != expected_leaf(page, page->pfn))

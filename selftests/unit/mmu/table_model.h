@@ -32,6 +32,8 @@ bool table_map(u64 page, int version, int level, bool writable, u32 pages);
  */
 bool table_map_raced(u64 page, int version, int level, bool writable, int other_level,
 		     bool other_writable);
+/* The page becomes MMIO, if nothing is mapped there; `pages` as for table_map(). */
+bool table_map_mmio(u64 page, u32 pages);
 bool table_zap(u64 first, u64 end, bool prune);
 bool table_protect(u64 first, u64 end, u32 budget);
 bool table_age(u64 first, u64 end, bool clear);

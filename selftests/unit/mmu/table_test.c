@@ -44,12 +44,17 @@ static void random_range(u64 *first, u64 *end)
 		*end = max(*end & ~511ULL, *first + 1);
 }
 
+static bool with_mmio;
+
 static bool random_step(void)
 {
 	u64 first, end;
 
 	random_range(&first, &end);
-	switch (rnd(16)) {
+	switch (rnd(with_mmio ? 18 : 16)) {
+	case 16:
+	case 17:
+		return table_map_mmio(first, 1 + rnd(4));
 	case 0:
 		return table_zap(first, end, rnd(2));
 	case 1:
@@ -77,6 +82,7 @@ static bool random_step(void)
 static void run_random(const struct ost_pte_format *format, int steps)
 {
 	table_setup(format);
+	with_mmio = format->mmio;
 	for (int step = 0; step < steps; step++) {
 		CHECK(random_step());
 		if (step % 400 == 0)
@@ -118,6 +124,34 @@ static void test_free_mapped(void)
 	table_setup(&format_npt);
 	for (u64 page = 0; page < WINDOW_PAGES; page += 0x333)
 		CHECK(table_map(page, 0, 1, true, 4));
+	CHECK(table_teardown());
+}
+
+/* An entry for MMIO is nothing that is mapped, gives way to what is, and is forgotten without a flush. */
+static void test_mmio(void)
+{
+	table_setup(&format_ept);
+	CHECK(table_map_mmio(5, 0));
+	CHECK(table_map_mmio(5, 4));
+	CHECK(table_check());
+	CHECK(table_allows(5, false) && table_any(0, 512) && table_age(0, 512, true));
+	CHECK(table_protect(0, 512, ~0U));
+	CHECK(table_check());
+	CHECK(table_zap(5, 6, false));
+	CHECK(table_check());
+	CHECK(table_map_mmio(6, 4));
+	CHECK(table_map(6, 0, 1, true, 4));
+	CHECK(table_map_mmio(6, 4));
+	CHECK(table_check());
+	/* Among small pages, and where a large one is. */
+	CHECK(table_map_mmio(7, 4));
+	CHECK(table_map(1024, 0, 2, true, 4));
+	CHECK(table_map_mmio(1030, 4));
+	CHECK(table_check());
+	/* A table that has nothing else goes with its last page. */
+	CHECK(table_zap(6, 7, true));
+	CHECK(table_check());
+	CHECK(table_zap(0, WINDOW_PAGES, true));
 	CHECK(table_teardown());
 }
 
@@ -233,6 +267,7 @@ int main(int argc, char **argv)
 	tap_run("EPT with accessed and dirty flags", test_ept);
 	tap_run("EPT without", test_ept_plain);
 	tap_run("freed while mapped", test_free_mapped);
+	tap_run("MMIO", test_mmio);
 	tap_run("beyond the end", test_beyond_end);
 	tap_run("faults in parallel", test_parallel);
 	return tap_done();
