@@ -66,6 +66,12 @@ _EDITS = [
      r"  BX_CPU_THIS_PTR EXT = 1;.*\n)",
      r"\1  vm->idt_vector_info = vector | (BX_EXTERNAL_INTERRUPT << 8);\n"
      r"  vm->idt_vector_error_code = 0;\n"),
+    # This CPU is of 2017. The microcode of 2019 brought it MD_CLEAR, IBRS, IBPB, STIBP, SSBD and the flush of
+    # the L1 data cache; the host and we use all of them against what guests could learn by speculation.
+    ("cpu/cpudb/intel/corei7_skylake-x.cc", r"(  enable_cpu_extension\(BX_ISA_CLWB\);\n)",
+     r"\1  enable_cpu_extension(BX_ISA_SCA_MITIGATIONS);\n"),
+    ("cpu/cpudb/intel/corei7_skylake-x.cc", r"(ENCHANCED_REP_STRINGS\);\n.*\n\s*leaf->edx = )0;",
+     r"\g<1>1u << 10 | 1u << 26 | 1u << 27 | 1u << 28 | 1u << 31;"),
     # The kernel wants a microcode that has no known errata before it uses the TSC deadline timer.
     ("cpu/msr.cc", r"(?<=\n)(    case BX_MSR_TSC_ADJUST:\n)(?=\s*val64 =)",
      r"    case 0x8b:\n      val64 = BX_CONST64(0x7fffffff) << 32;\n      break;\n\1"),
