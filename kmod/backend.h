@@ -142,6 +142,12 @@ struct ost_backend {
 	/* The priority of the highest pending interrupt or the TPR changed (CR8 intercepts). [vcpu] */
 	void (*update_tpr)(struct ost_vcpu *vcpu, int tpr, int max_irr);
 
+	/*
+	 * Gives ost_mmu_mark_written() what the CPU has noted of the vCPU's writes, all of it from
+	 * before its last exit. Only where pte_format->logs_writes. Any thread; does not sleep.
+	 */
+	void (*drain_dirty)(struct ost_vcpu *vcpu);
+
 	/* Forget the vCPU's TLB entries before the next entry. Any context. */
 	void (*flush_tlb)(struct ost_vcpu *vcpu);
 	/*

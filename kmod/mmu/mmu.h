@@ -61,6 +61,12 @@ int ost_mmu_set_region(struct ost_vm *vm, const struct kvm_userspace_memory_regi
 /* KVM_GET_DIRTY_LOG: 0, -EINVAL, -ENOENT, -EFAULT. May sleep. */
 int ost_mmu_get_dirty_log(struct ost_vm *vm, const struct kvm_dirty_log *log);
 
+/*
+ * For backends whose CPU notes writes (ost_pte_format.logs_writes): pages that were written, by any
+ * address in them. Those in no slot, or one without a log, are nothing. Any context but NMIs.
+ */
+void ost_mmu_mark_written(struct ost_vm *vm, const u64 *gpas, u32 nr);
+
 /* Why a nested fault happened; also the ABI of ost_mmu_fault(). */
 #define OST_FAULT_WRITE BIT(0)
 #define OST_FAULT_EXEC BIT(1)

@@ -93,6 +93,9 @@ static int change_slot(struct ost_vm *vm, const struct ost_memslot *old,
 	struct ost_mmu *mmu = &vm->mmu;
 	struct ost_memslots *next;
 
+	/* Notes of writes to what was there are none of the new slot's. */
+	if (new && new->log)
+		ost_dirty_log_collect(vm);
 	next = ost_slots_replace(slots, old ? old->id : new->id, new);
 	if (!next)
 		return -ENOMEM;

@@ -61,6 +61,7 @@ const struct ost_backend ost_vmx_backend = {
 	.cancel_injection = ost_vmx_cancel_injection,
 	.update_tpr = ost_vmx_update_tpr,
 
+	.drain_dirty = ost_vmx_pml_drain,
 	.flush_tlb = ost_vmx_flush_tlb,
 	.skip_instruction = ost_vmx_skip_instruction,
 	.insn_bytes = ost_vmx_insn_bytes,

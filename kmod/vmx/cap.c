@@ -35,6 +35,10 @@ static bool ept_ad = true;
 module_param_named(vmx_ept_ad, ept_ad, bool, 0444);
 MODULE_PARM_DESC(vmx_ept_ad, "accessed and dirty bits in the nested page table (default on)");
 
+static bool pml = true;
+module_param_named(vmx_pml, pml, bool, 0444);
+MODULE_PARM_DESC(vmx_pml, "let the CPU note pages that guests write for the dirty log, PML (default on; needs vmx_ept_ad)");
+
 static bool ept_1g = true;
 module_param_named(vmx_ept_1g, ept_1g, bool, 0444);
 MODULE_PARM_DESC(vmx_ept_1g, "1 GiB pages in the nested page table (default on)");
@@ -131,7 +135,7 @@ static bool find_controls(struct ost_vmx_config *cfg, u64 basic, bool complain)
 		  SECONDARY_EXEC_ENABLE_RDTSCP | SECONDARY_EXEC_ENABLE_VPID |
 			  SECONDARY_EXEC_WBINVD_EXITING | SECONDARY_EXEC_PAUSE_LOOP_EXITING |
 			  SECONDARY_EXEC_ENABLE_INVPCID | SECONDARY_EXEC_ENCLS_EXITING |
-			  CONTROL_XSAVES | SECONDARY_EXEC_TSC_SCALING,
+			  CONTROL_XSAVES | SECONDARY_EXEC_TSC_SCALING | SECONDARY_EXEC_ENABLE_PML,
 		  &cfg->secondary, "secondary processor-based" },
 		{ MSR_IA32_VMX_EXIT_CTLS, MSR_IA32_VMX_TRUE_EXIT_CTLS,
 		  VM_EXIT_SAVE_DEBUG_CONTROLS | VM_EXIT_HOST_ADDR_SPACE_SIZE | VM_EXIT_LOAD_IA32_PAT |
@@ -232,6 +236,9 @@ static void choose_features(struct ost_vmx_config *cfg, u64 ept, u64 misc)
 	cfg->tpr_shadow = cfg->cpu & CPU_BASED_TPR_SHADOW;
 	cfg->mtf = mtf && (cfg->cpu & CPU_BASED_MONITOR_TRAP_FLAG);
 	cfg->ept_ad = ept_ad && (ept & VMX_EPT_AD_BIT);
+	/* Dirty flags are what it follows (29.3.6). */
+	if (!pml || !cfg->ept_ad)
+		cfg->secondary &= ~SECONDARY_EXEC_ENABLE_PML;
 	cfg->invept_context = ept & VMX_EPT_EXTENT_CONTEXT_BIT;
 	cfg->zero_len = misc & VMX_MISC_ZERO_LEN_INS;
 
@@ -250,6 +257,7 @@ static void fill_caps(const struct ost_vmx_config *cfg, u64 ept)
 		ost_vmx_pte_format.accessed = VMX_EPT_ACCESS_BIT;
 		ost_vmx_pte_format.dirty = VMX_EPT_DIRTY_BIT;
 	}
+	ost_vmx_pte_format.logs_writes = cfg->secondary & SECONDARY_EXEC_ENABLE_PML;
 	ost_vmx_pte_format.large_no_exec = large_no_exec &&
 					   boot_cpu_has_bug(X86_BUG_ITLB_MULTIHIT) &&
 					   !cpu_mitigations_off();

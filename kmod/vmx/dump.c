@@ -136,6 +136,10 @@ static void dump_control(struct ost_vmx_vcpu *vmx)
 	       ost_vmcs_get(vmx, VM_ENTRY_INSTRUCTION_LEN),
 	       ost_vmcs_get(vmx, GUEST_INTERRUPTIBILITY_INFO),
 	       ost_vmcs_get(vmx, GUEST_PENDING_DBG_EXCEPTIONS), ost_vmcs_get(vmx, TPR_THRESHOLD));
+	if (vmx->pml.log)
+		pr_err("pml at %llx index %llu, handed over from %u\n",
+		       ost_vmcs_read(vmx, PML_ADDRESS), ost_vmcs_read(vmx, GUEST_PML_INDEX),
+		       vmx->pml.end);
 	pr_err("vpid %u eptp %llx tsc offset %llx cr0 mask %llx shadow %llx cr4 mask %llx shadow %llx\n",
 	       vmx->vpid, vmx->eptp, vmx->tsc_offset, ost_vmcs_get(vmx, CR0_GUEST_HOST_MASK),
 	       ost_vmcs_get(vmx, CR0_READ_SHADOW), ost_vmcs_get(vmx, CR4_GUEST_HOST_MASK),

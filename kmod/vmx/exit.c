@@ -453,6 +453,7 @@ static int (*const handlers[OST_VMX_NR_EXIT_INDEXES])(struct ost_vmx_vcpu *vmx) 
 	[EXIT_REASON_WBINVD] = skip,		/* caches are coherent with all devices there are */
 	[EXIT_REASON_XSETBV] = exit_xsetbv,
 	[EXIT_REASON_ENCLS] = exit_ud,
+	[EXIT_REASON_PML_FULL] = ost_vmx_exit_pml_full,
 	[OST_VMX_EXIT_INDEX_REFUSED] = exit_refused,
 	[OST_VMX_EXIT_INDEX_PDPTES] = exit_pdptes,
 	[OST_VMX_EXIT_INDEX_NO_VMX] = exit_no_vmx,

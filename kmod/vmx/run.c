@@ -179,6 +179,7 @@ static void sync_to_vmcs(struct ost_vmx_vcpu *vmx, u8 cr8)
 		if (unlikely(ost_vmcs_get(vmx, TPR_THRESHOLD) > cr8))
 			ost_vmcs_set(vmx, TPR_THRESHOLD, cr8);
 	}
+	ost_vmx_pml_sync(vmx);
 	sync_tsc(vmx);
 	ost_vmx_sync_regs(vmx);
 	ost_vmx_sync_tlb(vmx);

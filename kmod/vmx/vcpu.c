@@ -59,6 +59,7 @@ void ost_vmx_vm_destroy(struct ost_vm *vm)
 
 static void free_pages_of(struct ost_vmx_vcpu *vmx)
 {
+	ost_vmx_pml_free(vmx);
 	free_page((unsigned long)vmx->virtual_apic);
 	ost_vmx_msr_bitmap_free(vmx);
 	free_page((unsigned long)vmx->vmcs);
@@ -69,7 +70,7 @@ int ost_vmx_vcpu_create(struct ost_vcpu *vcpu)
 	struct ost_vmx_vcpu *vmx = to_vmx(vcpu);
 
 	vmx->vmcs = (void *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
-	if (!vmx->vmcs || ost_vmx_msr_bitmap_alloc(vmx))
+	if (!vmx->vmcs || ost_vmx_msr_bitmap_alloc(vmx) || ost_vmx_pml_alloc(vmx))
 		goto no_memory;
 	if (ost_vmx_config.tpr_shadow) {
 		vmx->virtual_apic = (void *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
@@ -118,6 +119,8 @@ void ost_vmx_write_constants(struct ost_vmx_vcpu *vmx)
 		ost_vmwrite(VIRTUAL_PROCESSOR_ID, vmx->vpid);
 	if (vmx->virtual_apic)
 		ost_vmwrite(VIRTUAL_APIC_PAGE_ADDR, virt_to_phys(vmx->virtual_apic));
+	if (vmx->pml.log)
+		ost_vmwrite(PML_ADDRESS, virt_to_phys(vmx->pml.log));
 	if (ost_vmx_has2(SECONDARY_EXEC_PAUSE_LOOP_EXITING)) {
 		ost_vmwrite(PLE_GAP, PLE_GAP_CYCLES);
 		ost_vmwrite(PLE_WINDOW, PLE_WINDOW_CYCLES);

@@ -101,11 +101,22 @@ struct ost_vmx_host {
 	u64 vmcs_cr3, vmcs_cr4, vmcs_fs_base; /* in the VMCS */
 };
 
+#define OST_VMX_PML_ENTRIES 512
+
+/* The CPU's notes of pages that the guest wrote (pml.c). */
+struct ost_vmx_pml {
+	u64 *log;			/* page of addresses, filled from its end; NULL without */
+	raw_spinlock_t lock;		/* [any] guards `end` */
+	u16 end;			/* entries from there on were handed over */
+	bool restart;			/* the CPU is to begin at the page's end again */
+};
+
 struct ost_vmx_vcpu {
 	struct ost_vcpu vcpu;
 	struct ost_vmcs_cache cache;
 	struct ost_vmx_entry entry;
 	struct ost_vmx_host host;
+	struct ost_vmx_pml pml;
 	void *vmcs;
 	u64 vmcs_pa;
 	void *msr_bitmap;
@@ -274,6 +285,20 @@ void ost_vmx_inject_nmi(struct ost_vcpu *vcpu);
 void ost_vmx_cancel_injection(struct ost_vcpu *vcpu);
 /* After an exit: what was delivered, what was not, and NMI blocking that an IRET ended too early. */
 void ost_vmx_complete_events(struct ost_vmx_vcpu *vmx);
+
+/* pml.c */
+int ost_vmx_pml_alloc(struct ost_vmx_vcpu *vmx);
+void ost_vmx_pml_free(struct ost_vmx_vcpu *vmx);
+void ost_vmx_pml_drain(struct ost_vcpu *vcpu);
+int ost_vmx_exit_pml_full(struct ost_vmx_vcpu *vmx);
+/* Tells the CPU where to note the next page, if that is not where it left off. In a section. */
+static inline void ost_vmx_pml_sync(struct ost_vmx_vcpu *vmx)
+{
+	if (likely(!vmx->pml.restart))
+		return;
+	vmx->pml.restart = false;
+	ost_vmwrite(GUEST_PML_INDEX, OST_VMX_PML_ENTRIES - 1);
+}
 
 /* dump.c */
 void ost_vmx_dump(struct ost_vcpu *vcpu);
