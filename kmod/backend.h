@@ -30,6 +30,7 @@ struct ost_hw_caps {
 	bool tsc_scaling;	/* the CPU can scale the guest's TSC */
 	u8 tsc_frac_bits;	/* fraction bits of the scaling ratio */
 	u64 tsc_max_ratio;	/* the largest ratio it takes */
+	bool delivers_interrupts; /* the CPU can take interrupts out of a LAPIC's register page */
 	/* Instructions that the CPU has and guests can't be given. */
 	bool no_rdtscp, no_invpcid, no_xsaves;
 };
@@ -141,6 +142,8 @@ struct ost_backend {
 	void (*cancel_injection)(struct ost_vcpu *vcpu);
 	/* The priority of the highest pending interrupt or the TPR changed (CR8 intercepts). [vcpu] */
 	void (*update_tpr)(struct ost_vcpu *vcpu, int tpr, int max_irr);
+	/* IA32_APIC_BASE changed, and with it the LAPIC's mode or place; NULL for no matter. [vcpu] */
+	void (*apic_changed)(struct ost_vcpu *vcpu);
 
 	/*
 	 * Gives ost_mmu_mark_written() what the CPU has noted of the vCPU's writes, all of it from

@@ -184,9 +184,10 @@ err_pages:
 
 void ost_vcpu_destroy(struct ost_vcpu *vcpu)
 {
+	/* The CPU forgets the LAPIC's page before that is freed. */
+	ost_backend->vcpu_destroy(vcpu);
 	if (vcpu->apic)
 		ost_lapic_destroy(vcpu);
-	ost_backend->vcpu_destroy(vcpu);
 	ost_cpuid_destroy(vcpu);
 	ost_msr_destroy(vcpu);
 	ost_fpu_destroy(vcpu);

@@ -18,6 +18,7 @@ struct fault {
 	struct ost_vm *vm;
 	gfn_t gfn;
 	bool write, exec, atomic;
+	bool overlay;			/* no slot, but a page of the kernel's */
 	/* What it was resolved to so far: */
 	struct ost_memslot slot;	/* a copy, right as long as generation is the VM's */
 	u64 generation;
@@ -27,6 +28,11 @@ struct fault {
 	bool writable;			/* page may be mapped so */
 	struct ost_table_cache cache;
 };
+
+static bool is_overlay(const struct ost_mmu *mmu, gfn_t gfn)
+{
+	return READ_ONCE(mmu->overlay_pfn) && gfn == READ_ONCE(mmu->overlay_gfn);
+}
 
 /* Finds the slot. OST_FAULT_FIXED is to go on. */
 static enum ost_fault_result find_slot(struct ost_vcpu *vcpu, struct fault *fault)
@@ -46,6 +52,9 @@ static enum ost_fault_result find_slot(struct ost_vcpu *vcpu, struct fault *faul
 		fault->slot = *slot;
 	srcu_read_unlock(&vm->srcu, srcu);
 
+	fault->overlay = !found && is_overlay(&vm->mmu, fault->gfn);
+	if (fault->overlay)
+		return OST_FAULT_FIXED;
 	if (!found) {
 		vcpu->mmio_gfn = fault->gfn;
 		vcpu->mmio_gen = fault->generation;
@@ -229,6 +238,23 @@ static bool add_table_page(struct fault *fault, gfp_t gfp)
  * 0, -EAGAIN when what was looked up is wrong now, -ENOMEM when tables have to be allocated by
  * sleeping.
  */
+static int try_map_overlay(struct fault *fault)
+{
+	struct ost_mmu *mmu = &fault->vm->mmu;
+	bool flush = false;
+	int err = -EAGAIN;
+
+	read_lock(&mmu->lock);
+	if (fault->generation == mmu->generation && is_overlay(mmu, fault->gfn))
+		err = ost_table_map(&mmu->table, &fault->cache, fault->gfn, mmu->overlay_pfn, 1,
+				    true, &flush);
+	if (flush)
+		ost_mmu_flush(fault->vm);
+	read_unlock(&mmu->lock);
+	return err;
+}
+
+/* Likewise. */
 static int try_map(struct fault *fault)
 {
 	struct ost_vm *vm = fault->vm;
@@ -261,12 +287,12 @@ out:
 	return err;
 }
 
-static enum ost_fault_result map_page(struct fault *fault)
+static enum ost_fault_result map_page(struct fault *fault, int (*try)(struct fault *fault))
 {
 	u32 tables = fault->vm->mmu.table.format->root_levels - 1;
 	int err;
 
-	while ((err = try_map(fault)) == -ENOMEM) {
+	while ((err = try(fault)) == -ENOMEM) {
 		if (fault->atomic)
 			return OST_FAULT_AGAIN;
 		while (fault->cache.nr < tables)
@@ -300,6 +326,10 @@ static enum ost_fault_result resolve(struct ost_vcpu *vcpu, struct fault *fault)
 	result = find_slot(vcpu, fault);
 	if (result != OST_FAULT_FIXED)
 		return result;
+	if (fault->overlay) {
+		result = map_page(fault, try_map_overlay);
+		goto free_cache;
+	}
 	if (already_mapped(fault))
 		return OST_FAULT_FIXED;
 
@@ -313,8 +343,9 @@ static enum ost_fault_result resolve(struct ost_vcpu *vcpu, struct fault *fault)
 		if (result != OST_FAULT_FIXED)
 			return result;
 	}
-	result = map_page(fault);
+	result = map_page(fault, try_map);
 	put_page(fault->page);
+free_cache:
 	while (fault->cache.nr)
 		ost_table_page_free(mmu, fault->cache.pages[--fault->cache.nr]);
 	return result;
@@ -332,7 +363,7 @@ enum ost_fault_result ost_mmu_fault(struct ost_vcpu *vcpu, gpa_t gpa, u32 flags)
 	enum ost_fault_result result;
 
 	vcpu->stats.page_faults++;
-	if (fault.gfn == vcpu->mmio_gfn && vcpu->mmio_gen == READ_ONCE(fault.vm->mmu.generation))
+	if (fault.gfn == vcpu->mmio_gfn && !is_overlay(&fault.vm->mmu, fault.gfn) && vcpu->mmio_gen == READ_ONCE(fault.vm->mmu.generation))
 		result = OST_FAULT_MMIO;
 	else if (WARN_ON_ONCE(current->mm != fault.vm->mm))
 		result = OST_FAULT_BAD;

@@ -71,8 +71,15 @@ static void retire_slots(struct ost_vm *vm, struct ost_memslots *slots, bool wai
 static void update_table(struct ost_vm *vm, const struct ost_memslot *old,
 			 const struct ost_memslot *new, struct ost_freed_tables *freed)
 {
-	if (!old)
+	if (!old) {
+		gfn_t gfn = vm->mmu.overlay_gfn;
+
+		/* The slot covers it from now on. */
+		if (vm->mmu.overlay_pfn && gfn >= new->base_gfn && gfn < ost_slot_end(new) &&
+		    ost_mmu_zap(vm, gfn, gfn + 1, false, freed))
+			ost_mmu_flush(vm);
 		return;
+	}
 	if (new && new->base_gfn == old->base_gfn && new->log) {
 		/* From now on every first write to a page has to fault. */
 		if (!old->log)

@@ -76,7 +76,7 @@ static void find_rule(struct ost_vmx_vcpu *vmx, char *text)
 		.ctx = vmx,
 		.cpu = &cpu,
 		.vmcs_pa = vmx->vmcs_pa,
-		.vtpr = vmx->virtual_apic ? (u8 *)vmx->virtual_apic + APIC_TASKPRI : NULL,
+		.vtpr = vmx->virtual_apic ? vmx->virtual_apic + APIC_TASKPRI : NULL,
 	};
 	struct ost_broken_rule broken;
 	enum ost_vmx_stage stage = OST_VMX_NR_STAGES;
@@ -136,6 +136,11 @@ static void dump_control(struct ost_vmx_vcpu *vmx)
 	       ost_vmcs_get(vmx, VM_ENTRY_INSTRUCTION_LEN),
 	       ost_vmcs_get(vmx, GUEST_INTERRUPTIBILITY_INFO),
 	       ost_vmcs_get(vmx, GUEST_PENDING_DBG_EXCEPTIONS), ost_vmcs_get(vmx, TPR_THRESHOLD));
+	if (ost_vmx_delivers(vmx))
+		pr_err("interrupt status %04llx eoi exits %016llx %016llx %016llx %016llx\n",
+		       ost_vmcs_read(vmx, GUEST_INTR_STATUS), ost_vmcs_read(vmx, EOI_EXIT_BITMAP0),
+		       ost_vmcs_read(vmx, EOI_EXIT_BITMAP1), ost_vmcs_read(vmx, EOI_EXIT_BITMAP2),
+		       ost_vmcs_read(vmx, EOI_EXIT_BITMAP3));
 	if (vmx->pml.log)
 		pr_err("pml at %llx index %llu, handed over from %u\n",
 		       ost_vmcs_read(vmx, PML_ADDRESS), ost_vmcs_read(vmx, GUEST_PML_INDEX),

@@ -23,6 +23,7 @@
 struct ost_vmx_config {
 	u32 revision;			/* of the VMCS, IA32_VMX_BASIC 30:0 */
 	u32 pin, cpu, secondary, exit, entry; /* controls as a new vCPU gets them */
+	u32 apic;			/* secondary controls of APIC virtualization, as a mode allows */
 	u64 cr0_fixed, cr4_fixed;	/* bits that have to be set in VMX non-root operation */
 	bool vpid;
 	bool ept_ad;
@@ -120,7 +121,12 @@ struct ost_vmx_vcpu {
 	void *vmcs;
 	u64 vmcs_pa;
 	void *msr_bitmap;
-	u32 *virtual_apic;		/* page for the TPR shadow, NULL without */
+	void *virtual_apic;		/* the virtual-APIC page: the LAPIC's registers; NULL without */
+	void *own_virtual_apic;		/* the same where there is no LAPIC */
+	u8 vtpr;			/* TPR as the guest was entered with it */
+	u32 apic_controls;		/* of ost_vmx_config.apic, those in use */
+	u32 eoi_exits_version;		/* of what the EOI-exit bitmaps hold, 0 for nothing yet */
+	bool apic_elsewhere;		/* counted in the VM's nr_apic_elsewhere */
 	u64 eptp;
 	u16 vpid;			/* 0 without */
 
@@ -141,6 +147,18 @@ struct ost_vmx_vcpu {
 	u64 star, lstar, cstar, fmask, kernel_gs_base; /* the last is in the register while host.loaded */
 	u64 tsc_offset, tsc_multiplier;	/* in the VMCS */
 };
+
+struct ost_vmx_vm {
+	struct ost_vm vm;
+	void *apic_access;		/* the APIC-access page, NULL without */
+	struct mutex apic_lock;
+	u32 nr_apic_elsewhere;		/* vCPUs with no xAPIC at the usual address; guarded by apic_lock */
+};
+
+static inline struct ost_vmx_vm *to_vmx_vm(struct ost_vm *vm)
+{
+	return container_of(vm, struct ost_vmx_vm, vm);
+}
 
 static inline struct ost_vmx_vcpu *to_vmx(struct ost_vcpu *vcpu)
 {
@@ -285,6 +303,26 @@ void ost_vmx_inject_nmi(struct ost_vcpu *vcpu);
 void ost_vmx_cancel_injection(struct ost_vcpu *vcpu);
 /* After an exit: what was delivered, what was not, and NMI blocking that an IRET ended too early. */
 void ost_vmx_complete_events(struct ost_vmx_vcpu *vmx);
+
+/* apicv.c */
+int ost_vmx_apic_vm_init(struct ost_vm *vm);
+void ost_vmx_apic_vm_destroy(struct ost_vm *vm);
+int ost_vmx_apic_alloc(struct ost_vmx_vcpu *vmx);
+void ost_vmx_apic_free(struct ost_vmx_vcpu *vmx);
+/* At reset, and whenever IA32_APIC_BASE changes: which of APIC virtualization is in use. [vcpu] */
+void ost_vmx_apic_changed(struct ost_vcpu *vcpu);
+/* Does the CPU deliver the LAPIC's interrupts? */
+static inline bool ost_vmx_delivers(struct ost_vmx_vcpu *vmx)
+{
+	return vmx->apic_controls & SECONDARY_EXEC_VIRTUAL_INTR_DELIVERY;
+}
+/* Fields that stay as they are; before each entry; after each exit. In a section. */
+void ost_vmx_apic_write_constants(struct ost_vmx_vcpu *vmx);
+void ost_vmx_apic_enter(struct ost_vmx_vcpu *vmx);
+void ost_vmx_apic_leave(struct ost_vmx_vcpu *vmx);
+int ost_vmx_exit_apic_access(struct ost_vmx_vcpu *vmx);
+int ost_vmx_exit_apic_write(struct ost_vmx_vcpu *vmx);
+int ost_vmx_exit_eoi(struct ost_vmx_vcpu *vmx);
 
 /* pml.c */
 int ost_vmx_pml_alloc(struct ost_vmx_vcpu *vmx);
