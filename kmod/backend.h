@@ -37,6 +37,7 @@ struct ost_hw_caps {
 	bool shares_cpus;
 	/* run() ends by itself at vcpu->run_end_tsc if that is no farther away; 0 if it can't. */
 	u64 run_end_cycles;
+	bool delivers_interrupts; /* the CPU can take interrupts out of a LAPIC's register page */
 	/* Instructions that the CPU has and guests can't be given. */
 	bool no_rdtscp, no_invpcid, no_xsaves;
 };
@@ -149,6 +150,14 @@ struct ost_backend {
 	void (*cancel_injection)(struct ost_vcpu *vcpu);
 	/* The priority of the highest pending interrupt or the TPR changed (CR8 intercepts). [vcpu] */
 	void (*update_tpr)(struct ost_vcpu *vcpu, int tpr, int max_irr);
+	/* IA32_APIC_BASE changed, and with it the LAPIC's mode or place; NULL for no matter. [vcpu] */
+	void (*apic_changed)(struct ost_vcpu *vcpu);
+
+	/*
+	 * Gives ost_mmu_mark_written() what the CPU has noted of the vCPU's writes, all of it from
+	 * before its last exit. Only where pte_format->logs_writes. Any thread; does not sleep.
+	 */
+	void (*drain_dirty)(struct ost_vcpu *vcpu);
 
 	/* Forget the vCPU's TLB entries before the next entry. Any context. */
 	void (*flush_tlb)(struct ost_vcpu *vcpu);

@@ -315,7 +315,9 @@ bool ost_events_wake(struct ost_vcpu *vcpu)
 		return true;
 	if ((e->nmi.pending || atomic_read(&e->nmi_queued)) && ost_backend->nmi_allowed(vcpu))
 		return true;
-	return irq_waiting(vcpu) && static_call(ost_irq_allowed)(vcpu);
+	if (vcpu->apic ? !ost_irq_pending(vcpu) : !irq_waiting(vcpu))
+		return false;
+	return static_call(ost_irq_allowed)(vcpu);
 }
 
 void ost_get_events(struct ost_vcpu *vcpu, struct kvm_vcpu_events *out)

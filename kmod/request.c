@@ -116,6 +116,7 @@ int ost_handle_requests(struct ost_vcpu *vcpu)
 		vcpu->stats.tlb_flushes++;
 		ost_backend->flush_tlb(vcpu);
 	}
+	ost_request_take(vcpu, OST_REQ_LEAVE);
 	if (ost_request_take(vcpu, OST_REQ_CLOCK)) {
 		ost_vcpu_preemptible(vcpu);
 		ost_clock_update(vcpu);

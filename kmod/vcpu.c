@@ -249,10 +249,11 @@ err_pages:
 
 void ost_vcpu_destroy(struct ost_vcpu *vcpu)
 {
+	forget_last(vcpu);
+	/* The CPU forgets the LAPIC's page before that is freed. */
+	ost_backend->vcpu_destroy(vcpu);
 	if (vcpu->apic)
 		ost_lapic_destroy(vcpu);
-	forget_last(vcpu);
-	ost_backend->vcpu_destroy(vcpu);
 	ost_cpuid_destroy(vcpu);
 	ost_msr_destroy(vcpu);
 	ost_fpu_destroy(vcpu);

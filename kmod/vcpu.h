@@ -48,6 +48,7 @@ enum ost_req {
 	OST_REQ_CLOCK,		/* write the kvmclock page anew */
 	OST_REQ_TRIPLE_FAULT,	/* answer KVM_EXIT_SHUTDOWN */
 	OST_REQ_VM_DEAD,	/* KVM_RUN answers -EIO from now on; never cleared */
+	OST_REQ_LEAVE,		/* nothing but to have left the guest (ost_request_all) */
 	OST_REQ_APIC_TIMER,	/* an expired LAPIC timer waits to be put into the IRR */
 	OST_NR_REQS,
 };

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* The IOAPIC's registers, pins and redirection entries. Pure; see ioapic.h. */
+#include <linux/atomic.h>
 #include <linux/errno.h>
 #include <linux/kernel.h>
 #include <linux/nospec.h>
@@ -40,6 +41,9 @@ static void note_vectors(struct ost_ioapic_model *ioapic)
 		__set_bit(*entry_of(ioapic, pin) & 0xff, vectors);
 	for (i = 0; i < ARRAY_SIZE(vectors); i++)
 		WRITE_ONCE(ioapic->vectors[i], vectors[i]);
+	/* Who sees the number sees the vectors. */
+	smp_wmb();
+	WRITE_ONCE(ioapic->version, ioapic->version + 1);
 }
 
 void ost_ioapic_model_reset(struct ost_ioapic_model *ioapic)

@@ -39,6 +39,7 @@ struct ost_ioapic_model {
 	u32 paused;			/* pins that wait for resume */
 	/* Those of all entries: the end of another is none of ours [any: read]. */
 	DECLARE_BITMAP(vectors, 256);
+	u32 version;			/* of vectors, never 0 [any: read] */
 };
 
 void ost_ioapic_model_reset(struct ost_ioapic_model *ioapic);

@@ -162,6 +162,26 @@ void ost_ioapic_eoi(struct ost_vm *vm, u8 vector, bool level)
 	raw_spin_unlock_irqrestore(&ioapic->lock, flags);
 }
 
+u32 ost_eoi_exits_version(struct ost_vm *vm)
+{
+	u32 version = READ_ONCE(vm->irqs.ioapic->model.version);
+
+	/* Pairs with the barrier where it is written: vectors read next are not older. */
+	smp_rmb();
+	return version;
+}
+
+void ost_eoi_exits(struct ost_vm *vm, u64 vectors[4])
+{
+	const struct ost_ioapic_model *model = &vm->irqs.ioapic->model;
+	u32 i;
+
+	for (i = 0; i < 4; i++)
+		vectors[i] = READ_ONCE(model->vectors[i]);
+	/* Those below 16 are never in service, but are what an EOI means when nothing is. */
+	vectors[0] &= ~0xffffull;
+}
+
 void ost_ioapic_get(struct ost_vm *vm, struct kvm_ioapic_state *out)
 {
 	struct ost_ioapic *ioapic = vm->irqs.ioapic;

@@ -129,14 +129,27 @@ u64 ost_lapic_cr8(struct ost_vcpu *vcpu);
 void ost_lapic_set_cr8(struct ost_vcpu *vcpu, u64 cr8);
 
 /*
- * Highest vector that LAPIC or PIC (through LVT0 / virtual wire) would deliver now, or -1. [vcpu or
- * atomic]
+ * Highest vector that LAPIC or PIC (through LVT0 / virtual wire) would deliver now, or -1; without
+ * the LAPIC's where the CPU delivers those. [vcpu or atomic]
  */
 int ost_irq_peek(struct ost_vcpu *vcpu);
-/* The same, acknowledged: IRR to ISR (or the PIC's INTA cycle). -1 when gone. */
+/* Would one of them deliver anything now, be it through the CPU? [vcpu or atomic] */
+bool ost_irq_pending(struct ost_vcpu *vcpu);
+/* As ost_irq_peek(), acknowledged: IRR to ISR (or the PIC's INTA cycle). -1 when gone. */
 int ost_irq_ack(struct ost_vcpu *vcpu);
 /* For update_tpr: highest pending IRR vector that TPR alone masks, or -1. */
 int ost_lapic_max_irr(struct ost_vcpu *vcpu);
+/*
+ * The CPU let the guest write the register at `offset` of its page (APIC virtualization): what
+ * follows from that. OST_RUN. [vcpu or atomic], and it may leave in [vcpu].
+ */
+int ost_lapic_written(struct ost_vcpu *vcpu, u32 offset);
+/*
+ * Vectors whose end some chip may want to hear of; they are others whenever the number is. Set bits
+ * first, then a new number, then interrupts by it are sent. Any context.
+ */
+u32 ost_eoi_exits_version(struct ost_vm *vm);
+void ost_eoi_exits(struct ost_vm *vm, u64 vectors[4]);
 bool ost_lapic_enabled(struct ost_vcpu *vcpu);
 /* Moves an expired timer's interrupt into the IRR (OST_REQ_APIC_TIMER). [vcpu] */
 void ost_lapic_timer_inject(struct ost_vcpu *vcpu);

@@ -22,6 +22,9 @@
  * and then (full barrier) reads the word again and sets the bit back if something is there. So a
  * poster that found the word's bit set did so before it was cleared, with its IRR bit visible to
  * that second look.
+ *
+ * Where arrivals are deferred, 2 and 3 are of `arrived` and any_arrived instead; b takes them into
+ * IRR first. The rest is the same.
  */
 #include "lapic.h"
 
@@ -45,6 +48,9 @@ static bool vector_test(struct ost_lapic *apic, u32 base, u8 vector)
 
 static int find_highest(const struct ost_lapic *apic, u32 base, u32 words)
 {
+	/* The CPU keeps no summary. */
+	if (apic->cpu_delivers)
+		words = GENMASK(IRR_WORDS - 1, 0);
 	while (words) {
 		u32 i = fls(words) - 1;
 		u32 word = ost_lapic_reg(apic, base + 0x10 * i);
@@ -87,6 +93,7 @@ static void irr_word_emptied(struct ost_lapic *apic, u32 word)
 
 static void irr_clear(struct ost_lapic *apic, u8 vector)
 {
+	apic->vectors_changed = true;
 	clear_bit(vector % 32, vector_word(apic, APIC_IRR, vector));
 	if (!ost_lapic_reg(apic, APIC_IRR + 0x10 * (vector / 32)))
 		irr_word_emptied(apic, vector / 32);
@@ -94,18 +101,24 @@ static void irr_clear(struct ost_lapic *apic, u8 vector)
 
 void ost_lapic_replace_irr(struct ost_lapic *apic, u32 word, u32 val)
 {
+	apic->vectors_changed = true;
+	/* Two words of IRR share one of these. */
+	if (!(word % 2))
+		(void)xchg(&apic->arrived[word / 2], 0);
 	ost_lapic_reg_set(apic, APIC_IRR + 0x10 * word, val);
 	irr_word_emptied(apic, word);
 }
 
 static void isr_set(struct ost_lapic *apic, u8 vector)
 {
+	apic->vectors_changed = true;
 	__set_bit(vector % 32, vector_word(apic, APIC_ISR, vector));
 	apic->isr_words |= BIT(vector / 32);
 }
 
 static void isr_clear(struct ost_lapic *apic, u8 vector)
 {
+	apic->vectors_changed = true;
 	__clear_bit(vector % 32, vector_word(apic, APIC_ISR, vector));
 	if (!ost_lapic_reg(apic, APIC_ISR + 0x10 * (vector / 32)))
 		apic->isr_words &= ~BIT(vector / 32);
@@ -115,10 +128,76 @@ void ost_lapic_rescan_isr(struct ost_lapic *apic)
 {
 	u32 i;
 
+	apic->vectors_changed = true;
 	apic->isr_words = 0;
 	for (i = 0; i < IRR_WORDS; i++)
 		if (ost_lapic_reg(apic, APIC_ISR + 0x10 * i))
 			apic->isr_words |= BIT(i);
+}
+
+/* --- arrivals that wait, and vectors that the CPU delivers --- */
+
+/* 1 taken, 0 coalesced. Any context. */
+static int arrive(struct ost_lapic *apic, u8 vector)
+{
+	/* Whether it still is pending when this one is collected is not known yet: a guess. */
+	bool pending = vector_test(apic, APIC_IRR, vector);
+
+	if (test_and_set_bit(vector, apic->arrived))
+		return 0;
+	WRITE_ONCE(apic->any_arrived, true);
+	apic->ops->event(apic);
+	return !pending;
+}
+
+static void collect_word(struct ost_lapic *apic, u32 word, u32 bits)
+{
+	u32 offset = APIC_IRR + 0x10 * word;
+
+	if (!bits)
+		return;
+	ost_lapic_reg_set(apic, offset, ost_lapic_reg(apic, offset) | bits);
+	apic->irr_words |= BIT(word);
+	apic->vectors_changed = true;
+}
+
+void ost_lapic_collect(struct ost_lapic *apic)
+{
+	u32 i;
+
+	if (likely(!READ_ONCE(apic->any_arrived)))
+		return;
+	/* Before the bits are looked at: whoever sets one after that sets this again. */
+	(void)xchg(&apic->any_arrived, false);
+	for (i = 0; i < ARRAY_SIZE(apic->arrived); i++) {
+		unsigned long bits;
+
+		if (!READ_ONCE(apic->arrived[i]))
+			continue;
+		bits = xchg(&apic->arrived[i], 0);
+		collect_word(apic, 2 * i, bits);
+		collect_word(apic, 2 * i + 1, bits >> 32);
+	}
+}
+
+void ost_lapic_set_cpu_delivers(struct ost_lapic *apic, bool on)
+{
+	if (apic->cpu_delivers == on)
+		return;
+	apic->cpu_delivers = on;
+	apic->irr_words = GENMASK(IRR_WORDS - 1, 0);
+	ost_lapic_rescan_isr(apic);
+}
+
+u16 ost_lapic_cpu_status(struct ost_lapic *apic)
+{
+	int irr = ost_lapic_find_irr(apic), isr = ost_lapic_find_isr(apic);
+
+	apic->vectors_changed = false;
+	/* As in ost_lapic_deliverable(). */
+	if (irr < 0 || !ost_lapic_sw_enabled(apic))
+		irr = 0;
+	return max(isr, 0) << 8 | irr;
 }
 
 /* --- priorities (SDM 11.8.3.1) --- */
@@ -180,6 +259,11 @@ void ost_lapic_eoi(struct ost_lapic *apic)
 		return;
 	isr_clear(apic, vector);
 	ost_lapic_update_ppr(apic);
+	ost_lapic_ended(apic, vector);
+}
+
+void ost_lapic_ended(struct ost_lapic *apic, u8 vector)
+{
 	apic->ops->eoi(apic, vector, vector_test(apic, APIC_TMR, vector));
 }
 
@@ -200,6 +284,8 @@ static int accept_fixed(struct ost_lapic *apic, u8 vector, bool trig_level)
 		else
 			clear_bit(vector % 32, vector_word(apic, APIC_TMR, vector));
 	}
+	if (apic->deferred)
+		return arrive(apic, vector);
 	if (!irr_set(apic, vector))
 		return 0;
 	apic->ops->event(apic);

@@ -11,6 +11,10 @@
  * Who touches what: IRR, TMR and irr_words are changed by atomic bit operations from any context,
  * the error bits likewise; everything else belongs to the vCPU's own thread. Others read SVR, TPR,
  * LVTs, LDR, DFR and the mode with READ_ONCE, where either the old or the new value is right.
+ *
+ * CPUs that virtualize the APIC work on the register page while the guest runs. Where they deliver
+ * interrupts themselves ("deferred"), IRR and irr_words are the own thread's and the CPU's alone:
+ * what arrives waits in `arrived` until the own thread collects it, outside of the guest.
  */
 #ifndef OST_IRQCHIP_LAPIC_H
 #define OST_IRQCHIP_LAPIC_H
@@ -88,6 +92,13 @@ struct ost_lapic {
 	bool dest_changed;	/* what others address it by changed; the glue clears it */
 	u32 isr_words;		/* bit i: ISR word i is not 0 */
 	unsigned long irr_words; /* bit i: IRR word i may be not 0 [any] */
+	bool deferred;		/* arrivals wait in `arrived`; set before the first and for good */
+	bool cpu_delivers;	/* the CPU moves vectors from IRR to ISR, ends them, sends SELF IPIs */
+	bool vectors_changed;	/* we changed IRR, ISR or what of them counts; the backend clears it */
+	bool any_arrived;	/* there may be bits in `arrived` [any] */
+	unsigned long arrived[4];	/* by vector, 64 each [any] */
+	/* Registers as last written through the model: what a write by the CPU has replaced. */
+	u32 last[KVM_APIC_REG_SIZE / 0x10];
 	atomic_t errors;	/* ESR bits since the last write to ESR [any] */
 	u32 arbitrations;	/* lowest-priority interrupts taken, to be fair [any, racy] */
 	struct ost_lapic_timer timer;
@@ -105,6 +116,7 @@ static inline u32 ost_lapic_reg(const struct ost_lapic *apic, u32 offset)
 
 static inline void ost_lapic_reg_set(struct ost_lapic *apic, u32 offset, u32 val)
 {
+	apic->last[offset >> 4] = val;
 	WRITE_ONCE(*ost_lapic_regp(apic, offset), val);
 }
 
@@ -166,6 +178,20 @@ int ost_lapic_take(struct ost_lapic *apic);
 /* Recomputes PPR after TPR or ISR changed. Own thread. */
 void ost_lapic_update_ppr(struct ost_lapic *apic);
 void ost_lapic_set_tpr(struct ost_lapic *apic, u8 tpr);
+/* Takes what has arrived into IRR. Nothing where arrivals are not deferred. Own thread. */
+void ost_lapic_collect(struct ost_lapic *apic);
+/*
+ * From now on the CPU delivers what is in IRR while the guest runs, or does so no more. Only where
+ * arrivals are deferred. Own thread.
+ */
+void ost_lapic_set_cpu_delivers(struct ost_lapic *apic, bool on);
+/*
+ * The vectors that the CPU has to know when it delivers: requesting in bits 7:0 (highest of IRR, 0
+ * while software has the LAPIC disabled), servicing in 15:8. Clears vectors_changed. Own thread.
+ */
+u16 ost_lapic_cpu_status(struct ost_lapic *apic);
+/* The CPU has ended this vector (cleared it in ISR). Own thread. */
+void ost_lapic_ended(struct ost_lapic *apic, u8 vector);
 void ost_lapic_eoi(struct ost_lapic *apic);
 /* A write to ICR. Own thread. */
 void ost_lapic_send(struct ost_lapic *apic, u32 icr, u32 dest);
@@ -188,6 +214,12 @@ void ost_lapic_page_write(struct ost_lapic *apic, u32 offset, u32 len, const voi
 /* x2APIC MSRs 0x800..0x8ff: 0, or 1 for #GP(0). */
 int ost_lapic_msr_read(struct ost_lapic *apic, u32 msr, u64 *data);
 int ost_lapic_msr_write(struct ost_lapic *apic, u32 msr, u64 data);
+/*
+ * The CPU has let the guest write the register at `offset` of the page: gives the write its meaning.
+ */
+void ost_lapic_page_written(struct ost_lapic *apic, u32 offset);
+/* Does reading this x2APIC MSR give what is in the register's 32 bits of the page, and no more? */
+bool ost_lapic_msr_plain(u32 msr);
 /*
  * KVM_GET/SET_LAPIC. Nothing that the VMM can pass is refused: registers keep only what can be in
  * them.

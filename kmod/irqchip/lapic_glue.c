@@ -187,6 +187,7 @@ int ost_lapic_create(struct ost_vcpu *vcpu)
 		return -ENOMEM;
 	}
 	glue->model.ops = &ops;
+	glue->model.deferred = ost_hw_caps.delivers_interrupts;
 	glue->model.id = vcpu->id;
 	glue->model.bsp = vcpu->id == vcpu->vm->irqs.boot_vcpu_id;
 	glue->vcpu = vcpu;
@@ -256,6 +257,7 @@ bool ost_lapic_covers(struct ost_vcpu *vcpu, gpa_t gpa)
 
 int ost_lapic_mmio_read(struct ost_vcpu *vcpu, u32 offset, u32 len, void *val)
 {
+	ost_lapic_collect(vcpu->apic);
 	ost_lapic_page_read(vcpu->apic, offset, len, val);
 	return 0;
 }
@@ -269,7 +271,10 @@ int ost_lapic_mmio_write(struct ost_vcpu *vcpu, u32 offset, u32 len, const void 
 
 int ost_x2apic_read(struct ost_vcpu *vcpu, u32 msr, u64 *data)
 {
-	return vcpu->apic ? ost_lapic_msr_read(vcpu->apic, msr, data) : 1;
+	if (!vcpu->apic)
+		return 1;
+	ost_lapic_collect(vcpu->apic);
+	return ost_lapic_msr_read(vcpu->apic, msr, data);
 }
 
 int ost_x2apic_write(struct ost_vcpu *vcpu, u32 msr, u64 data)
@@ -312,6 +317,8 @@ int ost_apic_base_write(struct ost_vcpu *vcpu, u64 data, bool host)
 	vcpu->apic_base = data;
 	if (vcpu->apic) {
 		ost_lapic_set_mode(vcpu->apic, mode_of(data));
+		if (ost_backend->apic_changed)
+			ost_backend->apic_changed(vcpu);
 		publish_changes(vcpu);
 	}
 	ost_cpuid_refresh(vcpu);
@@ -392,14 +399,33 @@ int ost_irq_peek(struct ost_vcpu *vcpu)
 	/* ExtINT does not pass through the LAPIC's priorities (SDM 11.8). */
 	int vector = pic_vector(vcpu, false);
 
-	return vector >= 0 ? vector : ost_lapic_deliverable(vcpu->apic);
+	ost_lapic_collect(vcpu->apic);
+	if (vector >= 0 || vcpu->apic->cpu_delivers)
+		return vector;
+	return ost_lapic_deliverable(vcpu->apic);
+}
+
+bool ost_irq_pending(struct ost_vcpu *vcpu)
+{
+	return ost_irq_peek(vcpu) >= 0 || ost_lapic_deliverable(vcpu->apic) >= 0;
 }
 
 int ost_irq_ack(struct ost_vcpu *vcpu)
 {
 	int vector = pic_vector(vcpu, true);
 
-	return vector >= 0 ? vector : ost_lapic_take(vcpu->apic);
+	if (vector >= 0 || vcpu->apic->cpu_delivers)
+		return vector;
+	return ost_lapic_take(vcpu->apic);
+}
+
+/* --- what the CPU has done on the register page --- */
+
+int ost_lapic_written(struct ost_vcpu *vcpu, u32 offset)
+{
+	ost_lapic_page_written(apic_for_write(vcpu), offset);
+	publish_changes(vcpu);
+	return OST_RUN;
 }
 
 int ost_lapic_max_irr(struct ost_vcpu *vcpu)

@@ -92,6 +92,7 @@ static void write_svr(struct ost_lapic *apic, u32 val)
 	u32 lvt;
 
 	ost_lapic_reg_set(apic, APIC_SPIV, val);
+	apic->vectors_changed = true;
 	if (was_enabled == ost_lapic_sw_enabled(apic))
 		return;
 	if (!was_enabled) {
@@ -231,6 +232,20 @@ void ost_lapic_page_write(struct ost_lapic *apic, u32 offset, u32 len, const voi
 	write_reg(apic, offset, data & writable(apic, offset));
 }
 
+void ost_lapic_page_written(struct ost_lapic *apic, u32 offset)
+{
+	const struct reg *reg = page_reg(offset);
+	u32 data;
+
+	offset &= ~0xfu;
+	/* TPR is the CPU's own affair, with what follows from it. */
+	if (!reg || !(reg->access & ALL_W) || offset == APIC_TASKPRI)
+		return;
+	data = ost_lapic_reg(apic, offset);
+	ost_lapic_reg_set(apic, offset, apic->last[offset >> 4]);
+	write_reg(apic, offset, data & writable(apic, offset));
+}
+
 /* --- x2APIC MSRs (SDM 11.12.1) --- */
 
 static const struct reg *msr_reg(u32 msr)
@@ -240,6 +255,15 @@ static const struct reg *msr_reg(u32 msr)
 	if (index >= ARRAY_SIZE(regs))
 		return NULL;
 	return &regs[array_index_nospec(index, ARRAY_SIZE(regs))];
+}
+
+bool ost_lapic_msr_plain(u32 msr)
+{
+	const struct reg *reg = msr_reg(msr);
+	u32 offset = (msr - APIC_BASE_MSR) << 4;
+
+	/* ICR has two halves, and the timer's count is computed. */
+	return reg && (reg->access & MSR_R) && offset != APIC_ICR && offset != APIC_TMCCT;
 }
 
 int ost_lapic_msr_read(struct ost_lapic *apic, u32 msr, u64 *data)
@@ -291,6 +315,7 @@ void ost_lapic_model_get(struct ost_lapic *apic, struct kvm_lapic_state *out)
 	count = ost_lapic_timer_count(apic);
 	if (!count && apic->timer.running)
 		ost_lapic_timer_rearm_model(apic);
+	ost_lapic_collect(apic);
 	memcpy(out->regs, apic->regs, sizeof(out->regs));
 	*state_reg(out, APIC_TMCCT) = count;
 	/* The ABI keeps xAPIC's form of the id unless told otherwise by KVM_CAP_X2APIC_API. */

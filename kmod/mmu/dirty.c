@@ -1,17 +1,23 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Dirty logging: a bit for every page of a slot, set when the page is written, and
- * KVM_GET_DIRTY_LOG, which takes the bits and write-protects the pages again.
+ * KVM_GET_DIRTY_LOG, which takes the bits and has the next write to the pages seen again.
  *
  * A summary has a bit for every group of 4096 pages that may hold dirty ones, so that the call
  * takes time in proportion to what is dirty; only clearing the VMM's bitmap takes as long as it is.
  * A page's own bit is set before its group's, and taken after it, so a group that holds a dirty
  * page is never overlooked for longer than its writer is between the two.
+ *
+ * Where the CPU itself notes the pages whose dirty bit it sets, a page's first write still faults;
+ * later ones are seen by the dirty bit, which is set from that fault on and cleared with the page's
+ * bit in the log. So a page of a logged slot that is writable and marked dirty in the table is in
+ * the log, or in the notes of some vCPU, which are collected before the log is taken.
  */
 #include <linux/bitmap.h>
 #include <linux/mm.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
+#include "../backend.h"
 #include "../vcpu.h"
 #include "internal.h"
 
@@ -61,7 +67,36 @@ void ost_mark_dirty(const struct ost_memslot *slot, gfn_t gfn)
 		set_bit(page / GROUP_PAGES, log->summary);
 }
 
-/* Write-protects the pages whose bits are set; the first is gfn's. mmu->lock held for writing. */
+void ost_mmu_mark_written(struct ost_vm *vm, const u64 *gpas, u32 nr)
+{
+	int srcu = srcu_read_lock(&vm->srcu);
+	struct ost_memslots *slots = ost_slots(vm);
+	u32 i;
+
+	for (i = 0; i < nr; i++) {
+		gfn_t gfn = gpas[i] >> PAGE_SHIFT;
+		const struct ost_memslot *slot = ost_slots_find(slots, gfn);
+
+		if (slot)
+			ost_mark_dirty(slot, gfn);
+	}
+	srcu_read_unlock(&vm->srcu, srcu);
+}
+
+void ost_dirty_log_collect(struct ost_vm *vm)
+{
+	struct ost_vcpu *vcpu;
+	u32 i;
+
+	if (!vm->mmu.table.format->logs_writes)
+		return;
+	/* Who was in the guest has left it since: what was written before this call is noted. */
+	ost_request_all(vm, OST_REQ_LEAVE);
+	ost_for_each_vcpu(i, vcpu, vm)
+		ost_backend->drain_dirty(vcpu);
+}
+
+/* Arms the pages whose bits are set; the first is gfn's. mmu->lock held for writing. */
 static bool protect_word(struct ost_vm *vm, gfn_t gfn, unsigned long bits)
 {
 	bool flush = false;
@@ -156,6 +191,7 @@ static int get_dirty_log(struct ost_vm *vm, const struct kvm_dirty_log *args)
 	/* Also finds out that it can be written before any bit is taken. */
 	if (clear_user(bitmap, slot->log->nr_words * sizeof(*bitmap)))
 		return -EFAULT;
+	ost_dirty_log_collect(vm);
 	return take_log(vm, slot, bitmap);
 }
 

@@ -18,6 +18,7 @@ struct fault {
 	struct ost_vm *vm;
 	gfn_t gfn;
 	bool write, exec, atomic;
+	bool overlay;			/* no slot, but a page of the kernel's */
 	/* What it was resolved to so far: */
 	bool no_slot;
 	struct ost_memslot slot;	/* a copy, right as long as generation is the VM's */
@@ -28,6 +29,11 @@ struct fault {
 	bool writable;			/* page may be mapped so */
 	struct ost_table_cache cache;
 };
+
+static bool is_overlay(const struct ost_mmu *mmu, gfn_t gfn)
+{
+	return READ_ONCE(mmu->overlay_pfn) && gfn == READ_ONCE(mmu->overlay_gfn);
+}
 
 /* Finds the slot. OST_FAULT_FIXED is to go on. */
 static enum ost_fault_result find_slot(struct ost_vcpu *vcpu, struct fault *fault)
@@ -47,6 +53,9 @@ static enum ost_fault_result find_slot(struct ost_vcpu *vcpu, struct fault *faul
 		fault->slot = *slot;
 	srcu_read_unlock(&vm->srcu, srcu);
 
+	fault->overlay = !found && is_overlay(&vm->mmu, fault->gfn);
+	if (fault->overlay)
+		return OST_FAULT_FIXED;
 	if (!found) {
 		fault->no_slot = true;
 		vcpu->mmio_gfn = fault->gfn;
@@ -237,6 +246,23 @@ static void free_table_pages(struct fault *fault)
  * 0, -EAGAIN when what was looked up is wrong now, -ENOMEM when tables have to be allocated by
  * sleeping.
  */
+static int try_map_overlay(struct fault *fault)
+{
+	struct ost_mmu *mmu = &fault->vm->mmu;
+	bool flush = false;
+	int err = -EAGAIN;
+
+	read_lock(&mmu->lock);
+	if (fault->generation == mmu->generation && is_overlay(mmu, fault->gfn))
+		err = ost_table_map(&mmu->table, &fault->cache, fault->gfn, mmu->overlay_pfn, 1,
+				    true, &flush);
+	if (flush)
+		ost_mmu_flush(fault->vm);
+	read_unlock(&mmu->lock);
+	return err;
+}
+
+/* Likewise. */
 static int try_map(struct fault *fault)
 {
 	struct ost_vm *vm = fault->vm;
@@ -269,12 +295,12 @@ out:
 	return err;
 }
 
-static enum ost_fault_result map_page(struct fault *fault)
+static enum ost_fault_result map_page(struct fault *fault, int (*try)(struct fault *fault))
 {
 	u32 tables = fault->vm->mmu.table.format->root_levels - 1;
 	int err;
 
-	while ((err = try_map(fault)) == -ENOMEM) {
+	while ((err = try(fault)) == -ENOMEM) {
 		if (fault->atomic)
 			return OST_FAULT_AGAIN;
 		while (fault->cache.nr < tables)
@@ -313,7 +339,7 @@ static void map_mmio(struct fault *fault)
 	if (!mmu->table.format->mmio || fault->gfn >= ost_table_end(&mmu->table))
 		return;
 	read_lock(&mmu->lock);
-	if (fault->generation == mmu->generation) {
+	if (fault->generation == mmu->generation && !is_overlay(mmu, fault->gfn)) {
 		do {
 			err = ost_table_map_mmio(&mmu->table, &fault->cache, fault->gfn);
 		} while (err == -ENOMEM &&
@@ -334,6 +360,10 @@ static enum ost_fault_result resolve(struct ost_vcpu *vcpu, struct fault *fault)
 		map_mmio(fault);
 	if (result != OST_FAULT_FIXED)
 		return result;
+	if (fault->overlay) {
+		result = map_page(fault, try_map_overlay);
+		goto free_cache;
+	}
 	if (already_mapped(fault))
 		return OST_FAULT_FIXED;
 
@@ -347,8 +377,9 @@ static enum ost_fault_result resolve(struct ost_vcpu *vcpu, struct fault *fault)
 		if (result != OST_FAULT_FIXED)
 			return result;
 	}
-	result = map_page(fault);
+	result = map_page(fault, try_map);
 	put_page(fault->page);
+free_cache:
 	free_table_pages(fault);
 	return result;
 }
@@ -365,7 +396,8 @@ enum ost_fault_result ost_mmu_fault(struct ost_vcpu *vcpu, gpa_t gpa, u32 flags)
 	enum ost_fault_result result;
 
 	vcpu->stats.page_faults++;
-	if (fault.gfn == vcpu->mmio_gfn && vcpu->mmio_gen == READ_ONCE(fault.vm->mmu.generation))
+	if (fault.gfn == vcpu->mmio_gfn && !is_overlay(&fault.vm->mmu, fault.gfn) &&
+	    vcpu->mmio_gen == READ_ONCE(fault.vm->mmu.generation))
 		result = OST_FAULT_MMIO;
 	else if (WARN_ON_ONCE(current->mm != fault.vm->mm))
 		result = OST_FAULT_BAD;

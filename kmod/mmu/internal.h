@@ -68,5 +68,10 @@ void ost_dirty_log_free(struct ost_dirty_log *log);	/* NULL is nothing */
  * mmu->lock after its entry was made writable. A slot without a log is nothing. Any context.
  */
 void ost_mark_dirty(const struct ost_memslot *slot, gfn_t gfn);
+/*
+ * Where the CPU notes writes: all that it has noted for the VM's vCPUs up to now is in the logs.
+ * May sleep; mmu->lock not held.
+ */
+void ost_dirty_log_collect(struct ost_vm *vm);
 
 #endif

@@ -45,6 +45,8 @@ struct ost_mmu {
 	unsigned long invalidate_seq;		/* written under lock: invalidations that ended */
 	long invalidate_in_progress;		/* guarded by lock */
 	unsigned long invalidate_start, invalidate_end; /* hva range in progress; guarded by lock */
+	gfn_t overlay_gfn;			/* see ost_mmu_set_overlay() [any: READ_ONCE] */
+	u64 overlay_pfn;			/* 0 for none; both guarded by lock */
 	atomic_long_t nr_tables;		/* pages of the nested page table */
 	atomic_long_t nr_mmio_tables;		/* those that were wanted for MMIO alone, in the VM's life */
 };
@@ -61,6 +63,19 @@ void ost_mmu_destroy(struct ost_vm *vm);
 int ost_mmu_set_region(struct ost_vm *vm, const struct kvm_userspace_memory_region *region);
 /* KVM_GET_DIRTY_LOG: 0, -EINVAL, -ENOENT, -EFAULT. May sleep. */
 int ost_mmu_get_dirty_log(struct ost_vm *vm, const struct kvm_dirty_log *log);
+
+/*
+ * For backends whose CPU notes writes (ost_pte_format.logs_writes): pages that were written, by any
+ * address in them. Those in no slot, or one without a log, are nothing. Any context but NMIs.
+ */
+void ost_mmu_mark_written(struct ost_vm *vm, const u64 *gpas, u32 nr);
+
+/*
+ * Where no slot is, gfn maps page pfn of the kernel's, which it must not mind guests to write; pfn 0
+ * takes that back. One at a time, always the same gfn. When it returns no vCPU has the page before.
+ * May sleep.
+ */
+void ost_mmu_set_overlay(struct ost_vm *vm, gfn_t gfn, u64 pfn);
 
 /* Why a nested fault happened; also the ABI of ost_mmu_fault(). */
 #define OST_FAULT_WRITE BIT(0)

@@ -71,8 +71,9 @@ static void retire_slots(struct ost_vm *vm, struct ost_memslots *slots, bool wai
 static void update_table(struct ost_vm *vm, const struct ost_memslot *old,
 			 const struct ost_memslot *new, struct ost_freed_tables *freed)
 {
-	/* What was device memory is not any more. */
-	if (new && (!old || new->base_gfn != old->base_gfn) && vm->mmu.table.format->mmio &&
+	/* What was device memory, or the kernel's own page, is not any more. */
+	if (new && (!old || new->base_gfn != old->base_gfn) &&
+	    (vm->mmu.table.format->mmio || vm->mmu.overlay_pfn) &&
 	    ost_mmu_zap(vm, new->base_gfn, ost_slot_end(new), true, freed))
 		ost_mmu_flush(vm);
 	if (!old)
@@ -97,6 +98,9 @@ static int change_slot(struct ost_vm *vm, const struct ost_memslot *old,
 	struct ost_mmu *mmu = &vm->mmu;
 	struct ost_memslots *next;
 
+	/* Notes of writes to what was there are none of the new slot's. */
+	if (new && new->log)
+		ost_dirty_log_collect(vm);
 	next = ost_slots_replace(slots, old ? old->id : new->id, new);
 	if (!next)
 		return -ENOMEM;

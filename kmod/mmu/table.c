@@ -317,10 +317,16 @@ bool ost_table_zap(struct ost_table *table, gfn_t gfn, gfn_t end, bool prune,
 
 static bool protect_leaf(const struct table_pass *pass, u64 *entry, u64 old)
 {
+	const struct ost_pte_format *format = pass->format;
+	u64 clear = format->writable;
+
+	/* A large page has to fault, to be split: the CPU would note one of its small ones, or all. */
+	if (format->logs_writes && (old & format->writable) && !(old & format->leaf))
+		clear = format->dirty;
 	do {
-		if (!(old & pass->format->writable))
+		if (!(old & clear))
 			return false;
-	} while (!try_cmpxchg(entry, &old, old & ~pass->format->writable));
+	} while (!try_cmpxchg(entry, &old, old & ~clear));
 	return true;
 }
 

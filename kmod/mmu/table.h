@@ -44,6 +44,11 @@ struct ost_pte_format {
 	 * of two instruction TLB entries of different size for one page (iTLB multihit).
 	 */
 	bool large_no_exec;
+	/*
+	 * The CPU notes pages whose dirty bit it sets (PML), and the backend hands them over
+	 * (drain_dirty): pages of 4 KiB need not be write-protected for their writes to be seen.
+	 */
+	bool logs_writes;
 };
 
 struct ost_table {
@@ -105,7 +110,8 @@ bool ost_table_zap(struct ost_table *table, gfn_t gfn, gfn_t end, bool prune,
 		   ost_table_free_fn free, void *ctx);
 
 /*
- * Takes write permission from [*gfn, end). Looks at up to `budget` entries and moves *gfn to where
+ * Has the next write to each page in [*gfn, end) seen: takes write permission, or, where the CPU
+ * logs writes, the dirty bit of 4 KiB pages. Looks at up to `budget` entries and moves *gfn to where
  * it stopped, to `end` when it is through. True when a TLB flush is due. Alone.
  */
 bool ost_table_protect(struct ost_table *table, gfn_t *gfn, gfn_t end, u32 budget);

@@ -111,6 +111,23 @@ void ost_mmu_protect(struct ost_vm *vm, gfn_t start, gfn_t end)
 		ost_mmu_flush(vm);
 }
 
+void ost_mmu_set_overlay(struct ost_vm *vm, gfn_t gfn, u64 pfn)
+{
+	struct ost_freed_tables freed = {};
+	struct ost_mmu *mmu = &vm->mmu;
+
+	write_lock(&mmu->lock);
+	if (pfn == mmu->overlay_pfn)
+		goto out;
+	WRITE_ONCE(mmu->overlay_gfn, gfn);
+	WRITE_ONCE(mmu->overlay_pfn, pfn);
+	if (!ost_slots_find(ost_slots(vm), gfn) && ost_mmu_zap(vm, gfn, gfn + 1, false, &freed))
+		ost_mmu_flush(vm);
+out:
+	write_unlock(&mmu->lock);
+	ost_mmu_free_tables(vm, &freed, true);
+}
+
 int ost_mmu_init(struct ost_vm *vm)
 {
 	struct ost_mmu *mmu = &vm->mmu;

@@ -5,7 +5,7 @@
 const struct ost_backend ost_vmx_backend = {
 	.name = "VMX",
 	.vcpu_size = sizeof(struct ost_vmx_vcpu),
-	.vm_size = sizeof(struct ost_vm),
+	.vm_size = sizeof(struct ost_vmx_vm),
 	.exit_names = ost_vmx_exit_names,
 	.nr_exits = OST_VMX_NR_EXIT_INDEXES,
 
@@ -59,7 +59,9 @@ const struct ost_backend ost_vmx_backend = {
 	.inject_nmi = ost_vmx_inject_nmi,
 	.cancel_injection = ost_vmx_cancel_injection,
 	.update_tpr = ost_vmx_update_tpr,
+	.apic_changed = ost_vmx_apic_changed,
 
+	.drain_dirty = ost_vmx_pml_drain,
 	.flush_tlb = ost_vmx_flush_tlb,
 	.skip_instruction = ost_vmx_skip_instruction,
 	.dump = ost_vmx_dump,

@@ -30,6 +30,10 @@
 /* Controls whose names differ between kernel versions, or that they do not have. */
 #define CONTROL_XSAVES VMCS_CONTROL_BIT(XSAVES)
 
+#define APIC_CONTROLS                                                                              \
+	(SECONDARY_EXEC_VIRTUALIZE_APIC_ACCESSES | SECONDARY_EXEC_APIC_REGISTER_VIRT |             \
+	 SECONDARY_EXEC_VIRTUAL_INTR_DELIVERY | SECONDARY_EXEC_VIRTUALIZE_X2APIC_MODE)
+
 static unsigned int mask;
 module_param_named(vmx_mask, mask, uint, 0444);
 MODULE_PARM_DESC(vmx_mask, "secondary processor-based controls not to use (for testing)");
@@ -41,6 +45,26 @@ MODULE_PARM_DESC(vmx_vpid, "tag TLB entries of guests, VPID (default on)");
 static bool ept_ad = true;
 module_param_named(vmx_ept_ad, ept_ad, bool, 0444);
 MODULE_PARM_DESC(vmx_ept_ad, "accessed and dirty bits in the nested page table (default on)");
+
+static bool pml = true;
+module_param_named(vmx_pml, pml, bool, 0444);
+MODULE_PARM_DESC(vmx_pml, "let the CPU note pages that guests write for the dirty log, PML (default on; needs vmx_ept_ad)");
+
+static bool apic_access = true;
+module_param_named(vmx_apic_access, apic_access, bool, 0444);
+MODULE_PARM_DESC(vmx_apic_access, "virtualize accesses to the LAPIC's page (default on; needs vmx_tpr_shadow)");
+
+static bool apic_registers = true;
+module_param_named(vmx_apic_registers, apic_registers, bool, 0444);
+MODULE_PARM_DESC(vmx_apic_registers, "let guests read LAPIC registers without an exit (default on; needs vmx_interrupt_delivery)");
+
+static bool interrupt_delivery = true;
+module_param_named(vmx_interrupt_delivery, interrupt_delivery, bool, 0444);
+MODULE_PARM_DESC(vmx_interrupt_delivery, "let the CPU deliver and end the LAPIC's interrupts (default on; needs vmx_tpr_shadow)");
+
+static bool x2apic = true;
+module_param_named(vmx_x2apic, x2apic, bool, 0444);
+MODULE_PARM_DESC(vmx_x2apic, "virtualize x2APIC mode (default on; needs vmx_tpr_shadow)");
 
 static bool ept_1g = true;
 module_param_named(vmx_ept_1g, ept_1g, bool, 0444);
@@ -199,7 +223,8 @@ static bool find_controls(struct ost_vmx_config *cfg, u64 basic, bool complain)
 		  SECONDARY_EXEC_ENABLE_RDTSCP | SECONDARY_EXEC_ENABLE_VPID |
 			  SECONDARY_EXEC_WBINVD_EXITING | SECONDARY_EXEC_PAUSE_LOOP_EXITING |
 			  SECONDARY_EXEC_ENABLE_INVPCID | SECONDARY_EXEC_ENCLS_EXITING |
-			  CONTROL_XSAVES | SECONDARY_EXEC_TSC_SCALING,
+			  CONTROL_XSAVES | SECONDARY_EXEC_TSC_SCALING | SECONDARY_EXEC_ENABLE_PML |
+			  APIC_CONTROLS,
 		  &cfg->secondary, "secondary processor-based" },
 		{ MSR_IA32_VMX_EXIT_CTLS, MSR_IA32_VMX_TRUE_EXIT_CTLS,
 		  VM_EXIT_SAVE_DEBUG_CONTROLS | VM_EXIT_HOST_ADDR_SPACE_SIZE | VM_EXIT_LOAD_IA32_PAT |
@@ -293,6 +318,35 @@ static bool preemption_timer_broken(void)
 	return signature == 0x20652 || signature == 0x20655 || signature == 0x306a8;
 }
 
+/* Which are in use depends on each LAPIC's mode (apicv.c): they are set aside. */
+static void choose_apic(struct ost_vmx_config *cfg)
+{
+	u32 on = cfg->secondary & APIC_CONTROLS;
+
+	cfg->secondary &= ~APIC_CONTROLS;
+	if (!apic_access)
+		on &= ~SECONDARY_EXEC_VIRTUALIZE_APIC_ACCESSES;
+	if (!interrupt_delivery)
+		on &= ~SECONDARY_EXEC_VIRTUAL_INTR_DELIVERY;
+	if (!x2apic)
+		on &= ~SECONDARY_EXEC_VIRTUALIZE_X2APIC_MODE;
+	/* PPR, IRR and ISR on the page are right only where the CPU itself keeps them so. */
+	if (!apic_registers || !(on & SECONDARY_EXEC_VIRTUAL_INTR_DELIVERY))
+		on &= ~SECONDARY_EXEC_APIC_REGISTER_VIRT;
+	/* 27.2.1.1 */
+	cfg->apic = cfg->tpr_shadow ? on : 0;
+}
+
+/* Parameters say what is in use. */
+static void show_features(const struct ost_vmx_config *cfg)
+{
+	pml = cfg->secondary & SECONDARY_EXEC_ENABLE_PML;
+	apic_access = cfg->apic & SECONDARY_EXEC_VIRTUALIZE_APIC_ACCESSES;
+	apic_registers = cfg->apic & SECONDARY_EXEC_APIC_REGISTER_VIRT;
+	interrupt_delivery = cfg->apic & SECONDARY_EXEC_VIRTUAL_INTR_DELIVERY;
+	x2apic = cfg->apic & SECONDARY_EXEC_VIRTUALIZE_X2APIC_MODE;
+}
+
 /* Optional features that are in, or parameters have put out of, the controls. */
 static void choose_features(struct ost_vmx_config *cfg, u64 ept, u64 misc)
 {
@@ -313,7 +367,11 @@ static void choose_features(struct ost_vmx_config *cfg, u64 ept, u64 misc)
 	cfg->timer_shift = MISC_TIMER_BIT(misc);
 	cfg->vpid = cfg->secondary & SECONDARY_EXEC_ENABLE_VPID;
 	cfg->tpr_shadow = cfg->cpu & CPU_BASED_TPR_SHADOW;
+	choose_apic(cfg);
 	cfg->ept_ad = ept_ad && (ept & VMX_EPT_AD_BIT);
+	/* Dirty flags are what it follows (29.3.6). */
+	if (!pml || !cfg->ept_ad)
+		cfg->secondary &= ~SECONDARY_EXEC_ENABLE_PML;
 	cfg->invept_context = ept & VMX_EPT_EXTENT_CONTEXT_BIT;
 
 	/* With the shadow, CR8 is in the virtual APIC's page. */
@@ -337,10 +395,12 @@ static void fill_caps(const struct ost_vmx_config *cfg, u64 ept)
 		ost_vmx_pte_format.accessed = VMX_EPT_ACCESS_BIT;
 		ost_vmx_pte_format.dirty = VMX_EPT_DIRTY_BIT;
 	}
+	ost_vmx_pte_format.logs_writes = cfg->secondary & SECONDARY_EXEC_ENABLE_PML;
 	ost_vmx_pte_format.large_no_exec = large_no_exec &&
 					   boot_cpu_has_bug(X86_BUG_ITLB_MULTIHIT) &&
 					   !cpu_mitigations_off();
 	ost_hw_caps.shares_cpus = !ost_vmx_kept();
+	ost_hw_caps.delivers_interrupts = cfg->apic & SECONDARY_EXEC_VIRTUAL_INTR_DELIVERY;
 	ost_hw_caps.nr_tags = cfg->vpid ? ost_vmx_vpid_last - ost_vmx_vpid_first + 1 : 0;
 	ost_hw_caps.no_rdtscp = !(cfg->secondary & SECONDARY_EXEC_ENABLE_RDTSCP);
 	ost_hw_caps.no_invpcid = !(cfg->secondary & SECONDARY_EXEC_ENABLE_INVPCID);
@@ -383,6 +443,7 @@ int ost_vmx_setup(void)
 	cfg->revision = basic & BASIC_REVISION;
 	cfg->error_code_any = basic & BASIC_ERROR_CODE_ANY;
 	choose_features(cfg, ept, misc);
+	show_features(cfg);
 	rdmsrq(MSR_IA32_VMX_CR0_FIXED0, cfg->cr0_fixed);
 	rdmsrq(MSR_IA32_VMX_CR4_FIXED0, cfg->cr4_fixed);
 	/* An unrestricted guest may be without (A.7). */

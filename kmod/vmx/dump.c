@@ -32,7 +32,7 @@ static bool check(struct ost_vmx_vcpu *vmx, enum ost_vmx_stage stage, struct ost
 		.ctx = vmx,
 		.cpu = &cpu,
 		.vmcs_pa = vmx->vmcs_pa,
-		.vtpr = vmx->virtual_apic ? (u8 *)vmx->virtual_apic + APIC_TASKPRI : NULL,
+		.vtpr = vmx->virtual_apic ? vmx->virtual_apic + APIC_TASKPRI : NULL,
 	};
 
 	ost_vmx_read_capabilities(&cpu);
@@ -113,6 +113,15 @@ static void dump_control(struct ost_vmx_vcpu *vmx)
 	       ost_vmcs_get(vmx, VM_ENTRY_INSTRUCTION_LEN),
 	       ost_vmcs_get(vmx, GUEST_INTERRUPTIBILITY_INFO),
 	       ost_vmcs_get(vmx, GUEST_PENDING_DBG_EXCEPTIONS), ost_vmcs_get(vmx, TPR_THRESHOLD));
+	if (ost_vmx_delivers(vmx))
+		pr_err("interrupt status %04llx eoi exits %016llx %016llx %016llx %016llx\n",
+		       ost_vmcs_read(vmx, GUEST_INTR_STATUS), ost_vmcs_read(vmx, EOI_EXIT_BITMAP0),
+		       ost_vmcs_read(vmx, EOI_EXIT_BITMAP1), ost_vmcs_read(vmx, EOI_EXIT_BITMAP2),
+		       ost_vmcs_read(vmx, EOI_EXIT_BITMAP3));
+	if (vmx->pml.log)
+		pr_err("pml at %llx index %llu, handed over from %u\n",
+		       ost_vmcs_read(vmx, PML_ADDRESS), ost_vmcs_read(vmx, GUEST_PML_INDEX),
+		       vmx->pml.end);
 	pr_err("vpid %u eptp %llx tsc offset %llx cr0 mask %llx shadow %llx cr4 mask %llx shadow %llx\n",
 	       vmx->vpid, vmx->eptp, vmx->tsc_offset, ost_vmcs_get(vmx, CR0_GUEST_HOST_MASK),
 	       ost_vmcs_get(vmx, CR0_READ_SHADOW), ost_vmcs_get(vmx, CR4_GUEST_HOST_MASK),

@@ -6,6 +6,7 @@
  *   CR3, INVLPG, INVPCID: EPT translates and the VPID keeps the guest's TLB entries apart, so its own TLB
  *	maintenance is its own affair.
  *   Bits of CR0 and CR4 that have no meaning for us: guest/host masks, see regs.c.
+ *   The LAPIC's registers, as far as the CPU virtualizes them: apicv.c.
  *   CR8: with the TPR shadow only where a lowered TPR would let a waiting interrupt through.
  *   RDTSC, RDTSCP: offset and multiplier are applied by the CPU.
  *   Descriptor table instructions, RDRAND, RDSEED, #PF and most exceptions: native.
@@ -66,6 +67,7 @@ void ost_vmx_cpuid_changed(struct ost_vcpu *vcpu)
 		secondary &= ~VMCS_CONTROL_BIT(XSAVES);
 	if (!vmx->vpid)
 		secondary &= ~SECONDARY_EXEC_ENABLE_VPID;
+	secondary |= vmx->apic_controls;
 	ost_vmcs_set(vmx, SECONDARY_VM_EXEC_CONTROL, secondary);
 	init_masks(vmx);
 	ost_vmx_update_msr_bitmap(vmx);
@@ -88,6 +90,6 @@ void ost_vmx_update_tpr(struct ost_vcpu *vcpu, int tpr, int max_irr)
 	/* Only an interrupt that waits for a lower TPR makes its lowering interesting. */
 	bool wanted = max_irr >= 0 && (u64)(max_irr >> 4) <= ost_get_cr8(vcpu);
 
-	if (vmx->virtual_apic)
+	if (vmx->virtual_apic && !ost_vmx_delivers(vmx))
 		ost_vmcs_set(vmx, TPR_THRESHOLD, wanted ? max_irr >> 4 : 0);
 }

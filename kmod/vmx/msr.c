@@ -4,6 +4,7 @@
 #include <asm/cpufeature.h>
 #include <asm/msr.h>
 #include <asm/msr-index.h>
+#include "../irqchip/lapic.h"
 #include "vmx.h"
 
 /* A page: reads of low and high MSRs, then writes; a set bit exits (25.6.9). */
@@ -25,18 +26,40 @@ void ost_vmx_msr_bitmap_free(struct ost_vmx_vcpu *vmx)
 	free_page((unsigned long)vmx->msr_bitmap);
 }
 
+static void intercept_access(void *bitmap, u32 bit, bool on)
+{
+	if (on)
+		__set_bit(bit, bitmap);
+	else
+		__clear_bit(bit, bitmap);
+}
+
 static void intercept_msr(struct ost_vmx_vcpu *vmx, u32 index, bool on)
 {
 	void *reads = vmx->msr_bitmap + (index >= HIGH_MSRS ? BITMAP_HIGH : 0);
 	u32 bit = index & 0x1fff;
 
-	if (on) {
-		__set_bit(bit, reads);
-		__set_bit(bit, reads + BITMAP_WRITES);
-	} else {
-		__clear_bit(bit, reads);
-		__clear_bit(bit, reads + BITMAP_WRITES);
-	}
+	intercept_access(reads, bit, on);
+	intercept_access(reads + BITMAP_WRITES, bit, on);
+}
+
+/*
+ * In virtualized x2APIC mode the CPU reads all of these from the virtual-APIC page, also those that
+ * no LAPIC has, and takes few writes in its own way (30.5).
+ */
+static void update_x2apic_msrs(struct ost_vmx_vcpu *vmx)
+{
+	bool on = vmx->apic_controls & SECONDARY_EXEC_VIRTUALIZE_X2APIC_MODE;
+	bool page = on && (vmx->apic_controls & SECONDARY_EXEC_APIC_REGISTER_VIRT);
+	bool delivers = on && ost_vmx_delivers(vmx);
+	void *writes = vmx->msr_bitmap + BITMAP_WRITES;
+	u32 msr;
+
+	for (msr = APIC_BASE_MSR; msr <= APIC_BASE_MSR + 0xff; msr++)
+		intercept_access(vmx->msr_bitmap, msr, !(page && ost_lapic_msr_plain(msr)));
+	intercept_msr(vmx, APIC_BASE_MSR + (APIC_TASKPRI >> 4), !on);
+	intercept_access(writes, APIC_BASE_MSR + (APIC_EOI >> 4), !delivers);
+	intercept_access(writes, APIC_BASE_MSR + (APIC_SELF_IPI >> 4), !delivers);
 }
 
 /* In the VMCS, or loaded while the vCPU is, and of no interest to anyone but the guest. */
@@ -57,6 +80,7 @@ void ost_vmx_update_msr_bitmap(struct ost_vmx_vcpu *vmx)
 	for (i = 0; i < ARRAY_SIZE(direct_long_mode_msrs); i++)
 		intercept_msr(vmx, direct_long_mode_msrs[i], !ost_has(vcpu, LM));
 	intercept_msr(vmx, MSR_IA32_SPEC_CTRL, !vmx->vcpu.spec_ctrl_direct);
+	update_x2apic_msrs(vmx);
 }
 
 /* -1 when it is not in a field of the VMCS. */

@@ -140,19 +140,12 @@ static void sync_tsc(struct ost_vmx_vcpu *vmx)
 	}
 }
 
-/* VTPR in the virtual APIC's page (30.1.1) */
-#define VTPR (APIC_TASKPRI / sizeof(u32))
-
-static void sync_to_vmcs(struct ost_vmx_vcpu *vmx, u8 cr8)
+static void sync_to_vmcs(struct ost_vmx_vcpu *vmx)
 {
 	if (unlikely(!vmx->constants_written))
 		ost_vmx_write_constants(vmx);
-	if (vmx->virtual_apic) {
-		vmx->virtual_apic[VTPR] = cr8 << 4;
-		/* A threshold above it is refused (27.2.1.1); an interrupt that waits for that was let in. */
-		if (unlikely(ost_vmcs_get(vmx, TPR_THRESHOLD) > cr8))
-			ost_vmcs_set(vmx, TPR_THRESHOLD, cr8);
-	}
+	ost_vmx_apic_enter(vmx);
+	ost_vmx_pml_sync(vmx);
 	sync_tsc(vmx);
 	ost_vmx_sync_regs(vmx);
 	ost_vmx_sync_tlb(vmx);
@@ -169,7 +162,7 @@ static u32 exit_index(struct ost_vmx_vcpu *vmx, bool entered)
 	return likely(reason < OST_VMX_NR_REASONS) ? reason : OST_VMX_EXIT_INDEX_OTHER;
 }
 
-static void sync_from_vmcs(struct ost_vmx_vcpu *vmx, u8 cr8, bool entered)
+static void sync_from_vmcs(struct ost_vmx_vcpu *vmx, bool entered)
 {
 	struct ost_vmcs_cache *cache = &vmx->cache;
 	struct ost_vcpu *vcpu = &vmx->vcpu;
@@ -187,8 +180,7 @@ static void sync_from_vmcs(struct ost_vmx_vcpu *vmx, u8 cr8, bool entered)
 	/* An entry that failed in the guest's state leaves the VMCS as it was: not launched (27.8). */
 	if (likely(!(vmx->reason & VMX_EXIT_REASONS_FAILED_VMENTRY)))
 		vmx->entry.common.flags |= BIT(OST_ENTRY_LAUNCHED);
-	if (vmx->virtual_apic && unlikely(vmx->virtual_apic[VTPR] >> 4 != cr8))
-		ost_set_cr8(vcpu, vmx->virtual_apic[VTPR] >> 4 & 15);
+	ost_vmx_apic_leave(vmx);
 }
 
 /* Where fields can't be read outside of a section but by one of their own, those that are asked for most. */
@@ -246,19 +238,17 @@ enum ost_exit_fast ost_vmx_run(struct ost_vcpu *vcpu)
 	struct ost_host_debug host_debug;
 	bool broken, entered, failed, nmi;
 	u64 debugctl;
-	u8 cr8;
 
 	if (unlikely(vmx->pdptes_stale))
 		return no_entry(vcpu, OST_VMX_EXIT_INDEX_PDPTES);
 	if (unlikely(!ost_vmx_section_begin(vmx)))
 		return no_entry(vcpu, OST_VMX_EXIT_INDEX_NO_VMX);
-	cr8 = ost_get_cr8(vcpu);
 	/* An exit clears it (28.5.1). */
 	rdmsrq(MSR_IA32_DEBUGCTLMSR, debugctl);
 	switch_pebs(vmx);
 	ost_debug_enter(vcpu, &host_debug);
 	load_debug(vmx);
-	sync_to_vmcs(vmx, cr8);
+	sync_to_vmcs(vmx);
 	ost_vmcs_flush(vmx);
 	prepare_speculation(vmx);
 	ost_fpu_enter_pkru(vcpu);
@@ -271,7 +261,7 @@ enum ost_exit_fast ost_vmx_run(struct ost_vcpu *vcpu)
 	ost_ibpb_before_user();
 	if (vmx->vcpu.spec_ctrl_direct)
 		vcpu->spec_ctrl = vmx->entry.common.guest_spec_ctrl;
-	sync_from_vmcs(vmx, cr8, entered);
+	sync_from_vmcs(vmx, entered);
 	store_debug(vmx);
 	if (unlikely(debugctl))
 		wrmsrq(MSR_IA32_DEBUGCTLMSR, debugctl);

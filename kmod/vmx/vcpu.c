@@ -43,17 +43,19 @@ static void vpid_free(u16 vpid)
 
 int ost_vmx_vm_init(struct ost_vm *vm)
 {
-	return 0;
+	return ost_vmx_apic_vm_init(vm);
 }
 
 void ost_vmx_vm_destroy(struct ost_vm *vm)
 {
+	ost_vmx_apic_vm_destroy(vm);
 }
 
 static void free_pages_of(struct ost_vmx_vcpu *vmx)
 {
 	kfree(vmx->pebs);
-	free_page((unsigned long)vmx->virtual_apic);
+	ost_vmx_pml_free(vmx);
+	ost_vmx_apic_free(vmx);
 	ost_vmx_msr_bitmap_free(vmx);
 	free_page((unsigned long)vmx->vmcs);
 }
@@ -63,13 +65,9 @@ int ost_vmx_vcpu_create(struct ost_vcpu *vcpu)
 	struct ost_vmx_vcpu *vmx = to_vmx(vcpu);
 
 	vmx->vmcs = (void *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
-	if (!vmx->vmcs || ost_vmx_msr_bitmap_alloc(vmx))
+	if (!vmx->vmcs || ost_vmx_msr_bitmap_alloc(vmx) || ost_vmx_pml_alloc(vmx) ||
+	    ost_vmx_apic_alloc(vmx))
 		goto no_memory;
-	if (ost_vmx_config.tpr_shadow) {
-		vmx->virtual_apic = (void *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
-		if (!vmx->virtual_apic)
-			goto no_memory;
-	}
 	if (ost_vmx_config.pebs) {
 		vmx->pebs = kzalloc(sizeof(*vmx->pebs), GFP_KERNEL_ACCOUNT);
 		if (!vmx->pebs)
@@ -113,8 +111,9 @@ void ost_vmx_write_constants(struct ost_vmx_vcpu *vmx)
 	ost_vmwrite(VMCS_LINK_POINTER, ~0ull);
 	if (vmx->vpid)
 		ost_vmwrite(VIRTUAL_PROCESSOR_ID, vmx->vpid);
-	if (vmx->virtual_apic)
-		ost_vmwrite(VIRTUAL_APIC_PAGE_ADDR, virt_to_phys(vmx->virtual_apic));
+	ost_vmx_apic_write_constants(vmx);
+	if (vmx->pml.log)
+		ost_vmwrite(PML_ADDRESS, virt_to_phys(vmx->pml.log));
 	if (ost_vmx_has2(SECONDARY_EXEC_PAUSE_LOOP_EXITING)) {
 		ost_vmwrite(PLE_GAP, PLE_GAP_CYCLES);
 		ost_vmwrite(PLE_WINDOW, PLE_WINDOW_CYCLES);
@@ -160,7 +159,7 @@ void ost_vmx_vcpu_reset(struct ost_vcpu *vcpu, bool init_event)
 	vmx->event_given = false;
 	vmx->user_msrs_stale = true;
 	ost_vmx_init_intercepts(vmx);
-	ost_vmx_update_msr_bitmap(vmx);
+	ost_vmx_apic_changed(vcpu);
 	ost_vmx_flush_tlb(vcpu);
 }
 

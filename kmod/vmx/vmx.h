@@ -23,6 +23,7 @@
 struct ost_vmx_config {
 	u32 revision;			/* of the VMCS, IA32_VMX_BASIC 30:0 */
 	u32 pin, cpu, secondary, exit, entry; /* controls as a new vCPU gets them */
+	u32 apic;			/* secondary controls of APIC virtualization, as a mode allows */
 	u64 cr0_fixed, cr4_fixed;	/* bits that have to be set in VMX non-root operation */
 	bool vpid;
 	bool ept_ad;
@@ -118,15 +119,31 @@ struct ost_vmx_pebs {
 	struct vmx_msr_entry entry, exit;
 };
 
+#define OST_VMX_PML_ENTRIES 512
+
+/* The CPU's notes of pages that the guest wrote (pml.c). */
+struct ost_vmx_pml {
+	u64 *log;			/* page of addresses, filled from its end; NULL without */
+	raw_spinlock_t lock;		/* [any] guards `end` */
+	u16 end;			/* entries from there on were handed over */
+	bool restart;			/* the CPU is to begin at the page's end again */
+};
+
 struct ost_vmx_vcpu {
 	struct ost_vcpu vcpu;
 	struct ost_vmcs_cache cache;
 	struct ost_vmx_entry entry;
 	struct ost_vmx_host host;
+	struct ost_vmx_pml pml;
 	void *vmcs;
 	u64 vmcs_pa;
 	void *msr_bitmap;
-	u32 *virtual_apic;		/* page for the TPR shadow, NULL without */
+	void *virtual_apic;		/* the virtual-APIC page: the LAPIC's registers; NULL without */
+	void *own_virtual_apic;		/* the same where there is no LAPIC */
+	u8 vtpr;			/* TPR as the guest was entered with it */
+	u32 apic_controls;		/* of ost_vmx_config.apic, those in use */
+	u32 eoi_exits_version;		/* of what the EOI-exit bitmaps hold, 0 for nothing yet */
+	bool apic_elsewhere;		/* counted in the VM's nr_apic_elsewhere */
 	u64 eptp;
 	u16 vpid;			/* 0 without */
 
@@ -147,6 +164,18 @@ struct ost_vmx_vcpu {
 	u32 pebs_count;			/* entries of its areas that the VMCS names, 0 or 1 */
 	u32 timer;			/* in the VMCS, if there is a preemption timer */
 };
+
+struct ost_vmx_vm {
+	struct ost_vm vm;
+	void *apic_access;		/* the APIC-access page, NULL without */
+	struct mutex apic_lock;
+	u32 nr_apic_elsewhere;		/* vCPUs with no xAPIC at the usual address; guarded by apic_lock */
+};
+
+static inline struct ost_vmx_vm *to_vmx_vm(struct ost_vm *vm)
+{
+	return container_of(vm, struct ost_vmx_vm, vm);
+}
 
 static inline struct ost_vmx_vcpu *to_vmx(struct ost_vcpu *vcpu)
 {
@@ -298,6 +327,39 @@ void ost_vmx_complete_events(struct ost_vmx_vcpu *vmx);
 void ost_vmx_timer_init(struct ost_vmx_vcpu *vmx);
 /* The preemption timer for the run that is about to begin. In a section, as late as can be. */
 void ost_vmx_sync_timer(struct ost_vmx_vcpu *vmx);
+/* apicv.c */
+int ost_vmx_apic_vm_init(struct ost_vm *vm);
+void ost_vmx_apic_vm_destroy(struct ost_vm *vm);
+int ost_vmx_apic_alloc(struct ost_vmx_vcpu *vmx);
+void ost_vmx_apic_free(struct ost_vmx_vcpu *vmx);
+/* At reset, and whenever IA32_APIC_BASE changes: which of APIC virtualization is in use. [vcpu] */
+void ost_vmx_apic_changed(struct ost_vcpu *vcpu);
+/* Does the CPU deliver the LAPIC's interrupts? */
+static inline bool ost_vmx_delivers(struct ost_vmx_vcpu *vmx)
+{
+	return vmx->apic_controls & SECONDARY_EXEC_VIRTUAL_INTR_DELIVERY;
+}
+/* Fields that stay as they are; before each entry; after each exit. In a section. */
+void ost_vmx_apic_write_constants(struct ost_vmx_vcpu *vmx);
+void ost_vmx_apic_enter(struct ost_vmx_vcpu *vmx);
+void ost_vmx_apic_leave(struct ost_vmx_vcpu *vmx);
+int ost_vmx_exit_apic_access(struct ost_vcpu *vcpu);
+int ost_vmx_exit_apic_write(struct ost_vcpu *vcpu);
+int ost_vmx_exit_eoi(struct ost_vcpu *vcpu);
+
+/* pml.c */
+int ost_vmx_pml_alloc(struct ost_vmx_vcpu *vmx);
+void ost_vmx_pml_free(struct ost_vmx_vcpu *vmx);
+void ost_vmx_pml_drain(struct ost_vcpu *vcpu);
+int ost_vmx_exit_pml_full(struct ost_vcpu *vcpu);
+/* Tells the CPU where to note the next page, if that is not where it left off. In a section. */
+static inline void ost_vmx_pml_sync(struct ost_vmx_vcpu *vmx)
+{
+	if (likely(!vmx->pml.restart))
+		return;
+	vmx->pml.restart = false;
+	ost_vmwrite(GUEST_PML_INDEX, OST_VMX_PML_ENTRIES - 1);
+}
 
 /* dump.c */
 void ost_vmx_dump(struct ost_vcpu *vcpu);
