@@ -87,7 +87,13 @@ _EDITS = [
      r"               executed %= active;\n"
      r"             }\n"
      r"             active = 0;"),
-    ("main.cc", r"static int quantum = .*;\n(\s*Bit32u executed = 0)", r"\1, active = 0"),
+    ("main.cc", r"static int quantum = .*;\n(\s*)(Bit32u executed = 0)",
+     r"\1volatile \2, active = 0"),
+    # With several CPUs, an event's delivery did not commit the RIP and RSP that it had loaded. A VM exit
+    # before the handler's first instruction, by an interrupt or by an EPT violation of the handler's
+    # page, then stored those of the interrupted code, with the handler's CS and stack.
+    ("cpu/cpu.cc", r"(void BX_CPU_C::cpu_run_trace\(void\)\n\{\n)",
+     r"\1  BX_CPU_THIS_PTR prev_rip = RIP;\n  BX_CPU_THIS_PTR speculative_rsp = false;\n\n"),
     # A RAM image is read as if memory were one piece; it comes in blocks, in the order of first use.
     ("memory/misc_mem.cc", r"read\(fd, \(bx_ptr_t\) BX_MEM_THIS get_vector\(offset\), size\)",
      r"read(fd, (bx_ptr_t) BX_MEM_THIS get_vector(offset), "
