@@ -49,6 +49,14 @@ _EDITS = [
      r"  BX_CPU_THIS_PTR eflags &= ~EFlagsVMMask;\n"
      r"  BX_CPU_THIS_PTR debug_trap = 0;\n"
      r"  BX_CPU_THIS_PTR inhibit_mask = 0;\n"),
+    # When the delivery of an interrupt ends in a #VMEXIT, a nested page fault at the stack for one, the
+    # exit tells of that interrupt (APM vol. 2, 15.7.2), not of an older event. Exceptions do already.
+    ("cpu/exception.cc", r"(?=  RSP_SPECULATIVE;\n\n#if BX_SUPPORT_X86_64\n  if \(long_mode\(\)\))",
+     r"  if (BX_CPU_THIS_PTR in_svm_guest &&\n"
+     r"      (type == BX_EXTERNAL_INTERRUPT || type == BX_NMI || type == BX_SOFTWARE_INTERRUPT)) {\n"
+     r"    BX_CPU_THIS_PTR vmcb->ctrls.exitintinfo = vector | (type << 8);\n"
+     r"    BX_CPU_THIS_PTR vmcb->ctrls.exitintinfo_error_code = 0;\n"
+     r"  }\n\n"),
     # A guest of SVM enters long mode with the 16-bit TSS that it has from reset, as every kernel's
     # second CPU does.
     ("cpu/crregs.cc", r"if \(BX_CPU_THIS_PTR tr\.cache\.type <= 3\)",
