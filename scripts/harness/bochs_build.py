@@ -57,6 +57,17 @@ _EDITS = [
      r"    BX_CPU_THIS_PTR vmcb->ctrls.exitintinfo = vector | (type << 8);\n"
      r"    BX_CPU_THIS_PTR vmcb->ctrls.exitintinfo_error_code = 0;\n"
      r"  }\n\n"),
+    # A VMRUN that is refused leaves the guest's state as it is; what is not yet loaded can't be saved.
+    ("cpu/svm.cc", r"(?<=in the VMCB\n  //\n)  SvmExitSaveGuestState\(\);",
+     r"  if (reason != SVM_VMEXIT_INVALID)\n    SvmExitSaveGuestState();\n"
+     r"  else\n    clear_event(BX_EVENT_SVM_VIRQ_PENDING);"),
+    # It is refused for a CR3 beyond the CPU's physical addresses (APM vol. 2, 15.5.1), and for an injected
+    # exception whose vector is none (15.20).
+    ("cpu/svm.cc", r"(?=  guest\.cr4\.val32 = vmcb_read32)",
+     r"  if (guest.efer.get_LMA() && ! IsValidPhyAddr(guest.cr3)) {\n"
+     r'    BX_ERROR(("VMRUN: Guest CR3 reserved bits set"));' "\n    return 0;\n  }\n\n"),
+    ("cpu/svm.cc", r"if \(vector == 2 \|\| vector > 31\)",
+     r"if (vector >= 32 || (0x8fd08204 >> vector & 1))"),
     # A guest of SVM enters long mode with the 16-bit TSS that it has from reset, as every kernel's
     # second CPU does.
     ("cpu/crregs.cc", r"if \(BX_CPU_THIS_PTR tr\.cache\.type <= 3\)",
