@@ -16,7 +16,8 @@ VENDOR   ?=
 EMULATOR ?=
 
 build   := $(abspath build)
-host-options = --kernel '$(KERNEL)' $(if $(VENDOR),--vendor '$(VENDOR)') $(if $(EMULATOR),--emulator '$(EMULATOR)')
+kernel-option := $(if $(filter file,$(origin KERNEL)),,--kernel '$(KERNEL)')
+host-options = $(kernel-option) $(if $(VENDOR),--vendor '$(VENDOR)') $(if $(EMULATOR),--emulator '$(EMULATOR)')
 run-options = $(host-options) $(if $(KVM),--kvm)
 modules := /lib/modules/$(shell uname -r)
 .DEFAULT_GOAL := help
@@ -47,8 +48,8 @@ clean-cache:			## Remove what was downloaded or slow to make
 	rm -rf "$${XDG_CACHE_HOME:-$$HOME/.cache}/ostler"
 
 ## Test. T=name runs one test; VENDOR=amd|intel on one kind of host; KVM=1 on its stock KVM, as a reference
-test: deps-build deps-host deps-test	## All tests
-	@selftests/run $(run-options) build unit abi guest linux
+test: deps-build deps-host deps-test	## All tests, on both kinds of hosts; KERNEL=6.1|6.12|7.3 all on that one
+	@selftests/run $(run-options) $(if $(kernel-option),,--everywhere) build unit abi guest linux
 
 test-build test-unit test-abi test-guest test-linux: test-%: deps-build deps-host deps-test
 	@selftests/run $(run-options) $(if $(T),--only '$(T)') $*

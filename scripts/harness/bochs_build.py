@@ -49,6 +49,25 @@ _EDITS = [
      r"  BX_CPU_THIS_PTR eflags &= ~EFlagsVMMask;\n"
      r"  BX_CPU_THIS_PTR debug_trap = 0;\n"
      r"  BX_CPU_THIS_PTR inhibit_mask = 0;\n"),
+    # When the delivery of an interrupt ends in a #VMEXIT, a nested page fault at the stack for one, the
+    # exit tells of that interrupt (APM vol. 2, 15.7.2), not of an older event. Exceptions do already.
+    ("cpu/exception.cc", r"(?=  RSP_SPECULATIVE;\n\n#if BX_SUPPORT_X86_64\n  if \(long_mode\(\)\))",
+     r"  if (BX_CPU_THIS_PTR in_svm_guest &&\n"
+     r"      (type == BX_EXTERNAL_INTERRUPT || type == BX_NMI || type == BX_SOFTWARE_INTERRUPT)) {\n"
+     r"    BX_CPU_THIS_PTR vmcb->ctrls.exitintinfo = vector | (type << 8);\n"
+     r"    BX_CPU_THIS_PTR vmcb->ctrls.exitintinfo_error_code = 0;\n"
+     r"  }\n\n"),
+    # A VMRUN that is refused leaves the guest's state as it is; what is not yet loaded can't be saved.
+    ("cpu/svm.cc", r"(?<=in the VMCB\n  //\n)  SvmExitSaveGuestState\(\);",
+     r"  if (reason != SVM_VMEXIT_INVALID)\n    SvmExitSaveGuestState();\n"
+     r"  else\n    clear_event(BX_EVENT_SVM_VIRQ_PENDING);"),
+    # It is refused for a CR3 beyond the CPU's physical addresses (APM vol. 2, 15.5.1), and for an injected
+    # exception whose vector is none (15.20).
+    ("cpu/svm.cc", r"(?=  guest\.cr4\.val32 = vmcb_read32)",
+     r"  if (guest.efer.get_LMA() && ! IsValidPhyAddr(guest.cr3)) {\n"
+     r'    BX_ERROR(("VMRUN: Guest CR3 reserved bits set"));' "\n    return 0;\n  }\n\n"),
+    ("cpu/svm.cc", r"if \(vector == 2 \|\| vector > 31\)",
+     r"if (vector >= 32 || (0x8fd08204 >> vector & 1))"),
     # A guest of SVM enters long mode with the 16-bit TSS that it has from reset, as every kernel's
     # second CPU does.
     ("cpu/crregs.cc", r"if \(BX_CPU_THIS_PTR tr\.cache\.type <= 3\)",
@@ -93,7 +112,13 @@ _EDITS = [
      r"               executed %= active;\n"
      r"             }\n"
      r"             active = 0;"),
-    ("main.cc", r"static int quantum = .*;\n(\s*Bit32u executed = 0)", r"\1, active = 0"),
+    ("main.cc", r"static int quantum = .*;\n(\s*)(Bit32u executed = 0)",
+     r"\1volatile \2, active = 0"),
+    # With several CPUs, an event's delivery did not commit the RIP and RSP that it had loaded. A VM exit
+    # before the handler's first instruction, by an interrupt or by an EPT violation of the handler's
+    # page, then stored those of the interrupted code, with the handler's CS and stack.
+    ("cpu/cpu.cc", r"(void BX_CPU_C::cpu_run_trace\(void\)\n\{\n)",
+     r"\1  BX_CPU_THIS_PTR prev_rip = RIP;\n  BX_CPU_THIS_PTR speculative_rsp = false;\n\n"),
     # A RAM image is read as if memory were one piece; it comes in blocks, in the order of first use.
     ("memory/misc_mem.cc", r"read\(fd, \(bx_ptr_t\) BX_MEM_THIS get_vector\(offset\), size\)",
      r"read(fd, (bx_ptr_t) BX_MEM_THIS get_vector(offset), "
