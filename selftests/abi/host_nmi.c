@@ -200,7 +200,7 @@ static void take_samples(struct perf_event_mmap_page *page, struct samples *s)
 		if (sample.header.type != PERF_RECORD_SAMPLE)
 			continue;
 		s->nr++;
-		/* No code of the host's lies so low. */
+		/* No code of the host's is there. */
 		s->in_guest += sample.ip < VM_MEM_SIZE;
 	}
 	__atomic_store_n(&page->data_tail, head, __ATOMIC_RELEASE);
@@ -238,7 +238,9 @@ TEST_F(busy, perf_samples_the_thread)
 	/* One a millisecond that it ran; the host's tick and the emulator's time are coarse. */
 	EXPECT_LE(ran * 1e6 / SAMPLE_US * 0.2, s.nr);
 	EXPECT_GE(ran * 1e6 / SAMPLE_US * 1.5 + 10, s.nr);
-	EXPECT_EQ(0UL, s.in_guest);
+	/* Stock KVM tells perf where the guest was; docs/decisions.md has why we do not. */
+	if (!dev_is_reference())
+		EXPECT_EQ(0UL, s.in_guest);
 	EXPECT_TRUE(goes_on(&self->vm, guest_count(&self->vm)));
 	EXPECT_LT(count, guest_count(&self->vm));
 	munmap(page, (1 + RING_PAGES) * VM_PAGE_SIZE);
