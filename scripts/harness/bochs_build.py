@@ -91,9 +91,10 @@ _EDITS = [
      r"\1  enable_cpu_extension(BX_ISA_SCA_MITIGATIONS);\n"),
     ("cpu/cpudb/intel/corei7_skylake-x.cc", r"(ENCHANCED_REP_STRINGS\);\n.*\n\s*leaf->edx = )0;",
      r"\g<1>1u << 10 | 1u << 26 | 1u << 27 | 1u << 28 | 1u << 31;"),
-    # The kernel wants a microcode that has no known errata before it uses the TSC deadline timer.
-    ("cpu/msr.cc", r"(?<=\n)(    case BX_MSR_TSC_ADJUST:\n)(?=\s*val64 =)",
-     r"    case 0x8b:\n      val64 = BX_CONST64(0x7fffffff) << 32;\n      break;\n\1"),
+    # The microcode's revision: one that has no known errata.
+    ("cpu/msr.cc", r"(?=    if \(! msr_desc\[index\]\) return handle_unknown_rdmsr\(index, msr\);)",
+     r"    if (index == 0x8b && is_cpu_extension_supported(BX_ISA_VMX)) {\n"
+     r"      *msr = BX_CONST64(0x7fffffff) << 32;\n      return true;\n    }\n"),
     # What is no mistake of the host's is no error, and the log stays one that can be read.
     ("cpu/vapic.cc", r'BX_INFO\(\("(Pending|Clear) Virtual', r'BX_DEBUG(("\1 Virtual'),
     ("cpu/vapic.cc", r'BX_INFO\(\("Virtual Apic', r'BX_DEBUG(("Virtual Apic'),
