@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <unistd.h>
 #include "kselftest_harness.h"
 #include "vm.h"
@@ -29,8 +30,14 @@ FIXTURE(virtual_apic)
 
 FIXTURE_SETUP(virtual_apic)
 {
+	struct kvm_cpuid2 *cpuid;
+
 	ASSERT_EQ(0, vm_open(&self->vm, VM_MEMORY | VM_IRQCHIP | VM_VCPU));
 	self->vcpu = &self->vm.vcpu[0];
+	cpuid = cpuid_supported(self->vm.sys_fd);
+	ASSERT_NE(NULL, cpuid);
+	ASSERT_EQ(0, ioctl(self->vcpu->fd, KVM_SET_CPUID2, cpuid));
+	free(cpuid);
 	ASSERT_EQ(0, vcpu_long_mode(&self->vm, self->vcpu, VM_CODE_GPA));
 }
 
@@ -76,20 +83,14 @@ static long apic_exits(void)
 	return sum;
 }
 
-static int use_x2apic(struct vm *vm, struct vcpu *vcpu)
+static int use_x2apic(struct vcpu *vcpu)
 {
 	struct {
 		struct kvm_msrs header;
 		struct kvm_msr_entry entry;
 	} msrs = { { .nmsrs = 1 }, { .index = MSR_APIC_BASE, .data = LAPIC_GPA | X2APIC } };
-	struct kvm_cpuid2 *cpuid = cpuid_supported(vm->sys_fd);
-	int r;
 
-	if (!cpuid)
-		return -1;
-	r = ioctl(vcpu->fd, KVM_SET_CPUID2, cpuid);
-	free(cpuid);
-	return r || ioctl(vcpu->fd, KVM_SET_MSRS, &msrs) != 1 ? -1 : 0;
+	return ioctl(vcpu->fd, KVM_SET_MSRS, &msrs) == 1 ? 0 : -1;
 }
 
 /* The code runs with the register in RDI or ECX and the value in EAX. Exits it took, -1 for trouble. */
@@ -159,7 +160,7 @@ TEST_F(virtual_apic, x2apic_task_priority)
 	struct kvm_lapic_state state;
 
 	NEEDS("vmx_x2apic");
-	ASSERT_EQ(0, use_x2apic(&self->vm, self->vcpu));
+	ASSERT_EQ(0, use_x2apic(self->vcpu));
 	vm_load(&self->vm, VM_CODE_GPA, write_msr);
 	EXPECT_FEW(run(self->vcpu, 0x808, 0x35));
 	ASSERT_EQ(0, ioctl(self->vcpu->fd, KVM_GET_LAPIC, &state));
@@ -171,7 +172,7 @@ TEST_F(virtual_apic, x2apic_eoi)
 {
 	NEEDS("vmx_x2apic");
 	NEEDS("vmx_interrupt_delivery");
-	ASSERT_EQ(0, use_x2apic(&self->vm, self->vcpu));
+	ASSERT_EQ(0, use_x2apic(self->vcpu));
 	vm_load(&self->vm, VM_CODE_GPA, write_msr);
 	EXPECT_FEW(run(self->vcpu, 0x80b, 0));
 }
@@ -182,7 +183,7 @@ TEST_F(virtual_apic, x2apic_self_ipi)
 
 	NEEDS("vmx_x2apic");
 	NEEDS("vmx_interrupt_delivery");
-	ASSERT_EQ(0, use_x2apic(&self->vm, self->vcpu));
+	ASSERT_EQ(0, use_x2apic(self->vcpu));
 	vm_load(&self->vm, VM_CODE_GPA, write_msr);
 	EXPECT_FEW(run(self->vcpu, 0x83f, 0x71));
 	ASSERT_EQ(0, ioctl(self->vcpu->fd, KVM_GET_LAPIC, &state));
@@ -196,12 +197,89 @@ TEST_F(virtual_apic, x2apic_read)
 
 	NEEDS("vmx_x2apic");
 	NEEDS("vmx_apic_registers");
-	ASSERT_EQ(0, use_x2apic(&self->vm, self->vcpu));
+	ASSERT_EQ(0, use_x2apic(self->vcpu));
 	vm_load(&self->vm, VM_CODE_GPA, read_msr);
 	EXPECT_FEW(run(self->vcpu, 0x803, 0));
 	ASSERT_EQ(0, ioctl(self->vcpu->fd, KVM_GET_REGS, &regs));
 	EXPECT_EQ(0x50014, regs.rax);
 	EXPECT_EQ(0, regs.rdx);
+}
+
+/* Reads the version at @gpa: its value, or -1 when it was KVM_EXIT_MMIO there. */
+static long read_version(struct vm *vm, struct vcpu *vcpu, uint64_t gpa)
+{
+	struct kvm_regs regs;
+
+	vm_load(vm, VM_CODE_GPA, load);
+	if (ioctl(vcpu->fd, KVM_GET_REGS, &regs))
+		return -2;
+	regs.rip = VM_CODE_GPA;
+	regs.rbx = 1;
+	regs.rdi = gpa + 0x30;
+	if (ioctl(vcpu->fd, KVM_SET_REGS, &regs))
+		return -2;
+	switch (vcpu_run(vcpu)) {
+	case KVM_EXIT_MMIO:
+		return vcpu->run->mmio.phys_addr == gpa + 0x30 ? -1 : -2;
+	case KVM_EXIT_IO:
+		break;
+	default:
+		return -2;
+	}
+	/* The OUT is done only when KVM_RUN comes back. */
+	vcpu->run->immediate_exit = 1;
+	if (!ioctl(vcpu->fd, KVM_RUN, 0) || ioctl(vcpu->fd, KVM_GET_REGS, &regs))
+		return -2;
+	vcpu->run->immediate_exit = 0;
+	return regs.rax;
+}
+
+static int set_apic_base(struct vcpu *vcpu, uint64_t base)
+{
+	struct kvm_sregs sregs;
+
+	if (ioctl(vcpu->fd, KVM_GET_SREGS, &sregs))
+		return -1;
+	sregs.apic_base = base;
+	return ioctl(vcpu->fd, KVM_SET_SREGS, &sregs);
+}
+
+/* With or without what the CPU can do: the page is the LAPIC's for a vCPU in xAPIC mode, there, and no other. */
+TEST_F(virtual_apic, no_page_in_x2apic_mode)
+{
+	EXPECT_EQ(0x50014, read_version(&self->vm, self->vcpu, LAPIC_GPA));
+	ASSERT_EQ(0, use_x2apic(self->vcpu));
+	EXPECT_EQ(-1, read_version(&self->vm, self->vcpu, LAPIC_GPA));
+}
+
+TEST_F(virtual_apic, page_moves)
+{
+	uint64_t elsewhere = LAPIC_GPA - 0x10000;
+
+	EXPECT_EQ(0x50014, read_version(&self->vm, self->vcpu, LAPIC_GPA));
+	ASSERT_EQ(0, set_apic_base(self->vcpu, elsewhere | 0x900));
+	EXPECT_EQ(0x50014, read_version(&self->vm, self->vcpu, elsewhere));
+	ASSERT_EQ(0, set_apic_base(self->vcpu, LAPIC_GPA | 0x900));
+	EXPECT_EQ(0x50014, read_version(&self->vm, self->vcpu, LAPIC_GPA));
+	ASSERT_EQ(0, set_apic_base(self->vcpu, elsewhere | 0x900));
+	EXPECT_EQ(-1, read_version(&self->vm, self->vcpu, LAPIC_GPA));
+}
+
+/* A slot there hides the page, also one that comes after the guest has used it. */
+TEST_F(virtual_apic, slot_over_page)
+{
+	uint32_t *memory = page_alloc(VM_PAGE_SIZE);
+
+	ASSERT_NE(NULL, memory);
+	memory[0x30 / 4] = 0x1234567;
+	if (dev_is_reference())
+		SKIP(return, "stock KVM has slots of its own there");
+	EXPECT_EQ(0x50014, read_version(&self->vm, self->vcpu, LAPIC_GPA));
+	ASSERT_EQ(0, vm_set_slot(&self->vm, 5, 0, LAPIC_GPA, VM_PAGE_SIZE, memory));
+	EXPECT_EQ(0x1234567, read_version(&self->vm, self->vcpu, LAPIC_GPA));
+	ASSERT_EQ(0, vm_set_slot(&self->vm, 5, 0, LAPIC_GPA, 0, memory));
+	EXPECT_EQ(0x50014, read_version(&self->vm, self->vcpu, LAPIC_GPA));
+	munmap(memory, VM_PAGE_SIZE);
 }
 
 TEST_HARNESS_MAIN

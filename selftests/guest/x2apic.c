@@ -42,6 +42,29 @@ static int try_wrmsr(uint32_t index, uint64_t value)
 		   [i] "r"((uint64_t)index), [v] "r"(value));
 }
 
+/* SDM vol. 3A, table "Local APIC Register Address Map Supported by x2APIC"; CMCI's LVT is not there. */
+static bool readable(uint32_t msr)
+{
+	switch (msr - 0x800) {
+	case 0x02: case 0x03: case 0x08: case 0x0a: case 0x0d: case 0x0f:
+	case 0x10 ... 0x28:
+	case 0x30: case 0x32 ... 0x39: case 0x3e:
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* No register is there that no LAPIC has, however the CPU reads the others. */
+static void all_reads(void)
+{
+	/* Stock 6.1 lets the CPU read what there is not, where that virtualizes the mode. */
+	if (boot_info()->reference)
+		return;
+	for (uint32_t msr = 0x800; msr <= 0x8ff; msr++)
+		check((try_rdmsr(msr) != GP) == readable(msr), "read of MSR 0x%x", msr);
+}
+
 int main(void)
 {
 	uint64_t base;
@@ -61,6 +84,7 @@ int main(void)
 	check_eq(GP, try_rdmsr(0x80b), "read of EOI");
 	check_eq(GP, try_rdmsr(0x80e), "DFR does not exist");
 	check_eq(GP, try_rdmsr(0x831), "the upper ICR does not exist");
+	all_reads();
 	/* Stock 6.1 takes these. */
 	if (!boot_info()->reference) {
 		check_eq(GP, try_wrmsr(0x80b, 1), "EOI other than 0");

@@ -259,6 +259,57 @@ static void test_parallel(void)
 	}
 }
 
+static u64 *entry_at(const struct ost_table *table, gfn_t gfn, int level)
+{
+	u64 *entries = table->root;
+
+	for (int at = 4; at > level; at--)
+		entries = (u64 *)(entries[gfn >> (9 * (at - 1)) & 511] & table->format->addr_mask);
+	return &entries[gfn >> (9 * (level - 1)) & 511];
+}
+
+static bool protect_all(struct ost_table *table)
+{
+	gfn_t gfn = 0;
+
+	return ost_table_protect(table, &gfn, 4096, ~0U);
+}
+
+/* Where the CPU notes writes, small pages stay writable and large ones do not. */
+static void test_logged_writes(void)
+{
+	struct ost_pte_format format = format_ept;
+	struct ost_table table = { .format = &format, .root = shared_alloc() };
+	struct ost_table_cache cache = {};
+	bool flush = false;
+
+	format.logs_writes = true;
+	while (cache.nr < 4)
+		cache.pages[cache.nr++] = shared_alloc();
+	CHECK_EQ(ost_table_map(&table, &cache, 5, 5, 1, true, &flush), 0);
+	CHECK_EQ(ost_table_map(&table, &cache, 6, 6, 1, false, &flush), 0);
+	CHECK_EQ(ost_table_map(&table, &cache, 1024, 1024, 2, true, &flush), 0);
+	CHECK(protect_all(&table));
+	CHECK(ost_table_allows(&table, 5, true));
+	CHECK(!(*entry_at(&table, 5, 1) & format.dirty));
+	CHECK(!ost_table_allows(&table, 6, true));
+	CHECK(!ost_table_allows(&table, 1024, true));
+	CHECK(ost_table_allows(&table, 1024, false));
+	/* All is armed: nothing to do, until the CPU marks one. */
+	CHECK(!protect_all(&table));
+	*entry_at(&table, 5, 1) |= format.dirty;
+	CHECK(protect_all(&table));
+	CHECK(!protect_all(&table));
+	/* A fault marks it as well. */
+	CHECK_EQ(ost_table_map(&table, &cache, 5, 5, 1, true, &flush), 0);
+	CHECK(*entry_at(&table, 5, 1) & format.dirty);
+	CHECK(!flush);
+	while (cache.nr)
+		shared_free(NULL, cache.pages[--cache.nr], 1);
+	ost_table_free(&format, table.root, 4, shared_free, NULL);
+	CHECK_EQ(shared_pages, 0);
+}
+
 int main(int argc, char **argv)
 {
 	tap_init(argc, argv);
@@ -270,5 +321,6 @@ int main(int argc, char **argv)
 	tap_run("MMIO", test_mmio);
 	tap_run("beyond the end", test_beyond_end);
 	tap_run("faults in parallel", test_parallel);
+	tap_run("writes that the CPU notes", test_logged_writes);
 	return tap_done();
 }
