@@ -363,7 +363,8 @@ enum ost_fault_result ost_mmu_fault(struct ost_vcpu *vcpu, gpa_t gpa, u32 flags)
 	enum ost_fault_result result;
 
 	vcpu->stats.page_faults++;
-	if (fault.gfn == vcpu->mmio_gfn && !is_overlay(&fault.vm->mmu, fault.gfn) && vcpu->mmio_gen == READ_ONCE(fault.vm->mmu.generation))
+	if (fault.gfn == vcpu->mmio_gfn && !is_overlay(&fault.vm->mmu, fault.gfn) &&
+	    vcpu->mmio_gen == READ_ONCE(fault.vm->mmu.generation))
 		result = OST_FAULT_MMIO;
 	else if (WARN_ON_ONCE(current->mm != fault.vm->mm))
 		result = OST_FAULT_BAD;
