@@ -18,7 +18,7 @@ EMULATOR ?=
 build   := $(abspath build)
 kernel-option := $(if $(filter file,$(origin KERNEL)),,--kernel '$(KERNEL)')
 host-options = $(kernel-option) $(if $(VENDOR),--vendor '$(VENDOR)') $(if $(EMULATOR),--emulator '$(EMULATOR)')
-run-options = $(host-options) $(if $(KVM),--kvm)
+run-options = $(host-options) $(if $(KVM),--kvm) $(if $(MODULE_ARGS),--module-args '$(MODULE_ARGS)')
 modules := /lib/modules/$(shell uname -r)
 .DEFAULT_GOAL := help
 
@@ -47,7 +47,7 @@ clean:				## Remove build/
 clean-cache:			## Remove what was downloaded or slow to make
 	rm -rf "$${XDG_CACHE_HOME:-$$HOME/.cache}/ostler"
 
-## Test. T=name runs one test; VENDOR=amd|intel on one kind of host; KVM=1 on its stock KVM, as a reference
+## Test. T=name runs one test; VENDOR=amd|intel on one kind of host; KVM=1 on its stock KVM, as a reference; MODULE_ARGS='…'
 test: deps-build deps-host deps-test	## All tests, on both kinds of hosts; KERNEL=6.1|6.12|7.3 all on that one
 	@selftests/run $(run-options) $(if $(kernel-option),,--everywhere) build unit abi guest linux
 
