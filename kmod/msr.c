@@ -130,26 +130,23 @@ static u64 spec_ctrl_bits(struct ost_vcpu *vcpu, bool host)
 	return bits;
 }
 
-/* Bits of SPEC_CTRL that this CPU lets be set. */
-static u64 spec_ctrl_settable __ro_after_init;
+/* Bits of SPEC_CTRL that all CPUs let be set. */
+static atomic64_t spec_ctrl_settable;
 
-static void __init probe_spec_ctrl(void)
+/* On each CPU, interrupts off. */
+static void probe_spec_ctrl(void *unused)
 {
-	unsigned long flags;
-	u64 host;
+	u64 host, bits = 0;
 	int bit;
 
-	if (!boot_cpu_has(X86_FEATURE_MSR_SPEC_CTRL))
-		return;
-	local_irq_save(flags);
 	if (!rdmsrq_safe(MSR_IA32_SPEC_CTRL, &host)) {
 		for (bit = 0; bit < 64; bit++) {
 			if (!wrmsrq_safe(MSR_IA32_SPEC_CTRL, host | BIT_ULL(bit)))
-				spec_ctrl_settable |= BIT_ULL(bit);
+				bits |= BIT_ULL(bit);
 		}
 		wrmsrq(MSR_IA32_SPEC_CTRL, host);
 	}
-	local_irq_restore(flags);
+	atomic64_and(bits, &spec_ctrl_settable);
 }
 
 static int read_spec_ctrl(struct ost_vcpu *vcpu, u32 index, u64 *data, bool host)
@@ -169,7 +166,7 @@ static int write_spec_ctrl(struct ost_vcpu *vcpu, u32 index, u64 data, bool host
 		return 1;
 	/* A guest that has it to itself may have set whatever this CPU takes, and comes back with that. */
 	if (host)
-		bits |= spec_ctrl_settable;
+		bits |= atomic64_read(&spec_ctrl_settable);
 	if (data & ~bits)
 		return 1;
 	vcpu->spec_ctrl = data;
@@ -209,15 +206,21 @@ static int read_backend(struct ost_vcpu *vcpu, u32 index, u64 *data, bool host)
 	return ost_backend->get_msr(vcpu, index, data) ? 1 : 0;
 }
 
+static bool is_amd(void)
+{
+	return boot_cpu_data.x86_vendor == X86_VENDOR_AMD ||
+	       boot_cpu_data.x86_vendor == X86_VENDOR_HYGON;
+}
+
 static int write_backend(struct ost_vcpu *vcpu, u32 index, u64 data, bool host)
 {
 	return ost_backend->set_msr(vcpu, index, data) ? 1 : 0;
 }
 
-/* Intel's CPUs refuse the upper half, AMD's ignore it. */
+/* AMD's CPUs ignore the upper half, others refuse it. */
 static int write_fmask(struct ost_vcpu *vcpu, u32 index, u64 data, bool host)
 {
-	if ((data >> 32) && boot_cpu_data.x86_vendor == X86_VENDOR_INTEL)
+	if ((data >> 32) && !is_amd())
 		return 1;
 	return write_backend(vcpu, index, data, host);
 }
@@ -503,17 +506,19 @@ static bool host_has(const struct row *row)
 	case MSR_TSC_AUX:
 		return ost_supported(RDTSCP) || ost_supported(RDPID);
 	case MSR_AMD64_DE_CFG:
-		return boot_cpu_data.x86_vendor == X86_VENDOR_AMD ||
-		       boot_cpu_data.x86_vendor == X86_VENDOR_HYGON;
+		return is_amd();
 	}
 	return true;
 }
 
 void __init ost_msr_setup(void)
 {
-	probe_spec_ctrl();
 	u32 i;
 
+	if (boot_cpu_has(X86_FEATURE_MSR_SPEC_CTRL)) {
+		atomic64_set(&spec_ctrl_settable, ~0ll);
+		on_each_cpu(probe_spec_ctrl, NULL, 1);
+	}
 	for (i = 0; i < ARRAY_SIZE(table); i++) {
 		/* The search wants the order that a reader wants too. */
 		WARN_ON(table[i].last < table[i].first);

@@ -106,9 +106,11 @@ void ost_user_msr_set(int slot, u64 value)
 	}
 	if (m->loaded[slot] == value)
 		return;
-	/* Bits that the CPU has no use for may be refused: the guest does without them. */
-	if (unlikely(wrmsrq_safe(slots[slot], value)))
-		return;
+	/* One that the CPU refuses gets the guest 0, never what was there before. */
+	if (WARN_ON_ONCE(wrmsrq_safe(slots[slot], value))) {
+		value = 0;
+		wrmsrq(slots[slot], value);
+	}
 	m->loaded[slot] = value;
 	if (!m->armed) {
 		m->notifier.on_user_return = on_user_return;

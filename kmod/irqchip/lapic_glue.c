@@ -15,7 +15,6 @@ struct lapic_glue {
 	struct ost_vcpu *vcpu;
 	struct hrtimer timer;
 	u64 interval_ns;	/* 0: the timer fires once */
-	u64 expires_ns;		/* when it fires, if vcpu->run_end_tsc stands for it */
 };
 
 static struct lapic_glue *glue_of(struct ost_lapic *apic)
@@ -134,7 +133,6 @@ static void timer_arm(struct ost_lapic *apic, u64 expires_ns, u64 interval_ns)
 	struct lapic_glue *glue = glue_of(apic);
 
 	WRITE_ONCE(glue->interval_ns, interval_ns);
-	glue->expires_ns = expires_ns;
 	if (!end_run_instead(glue))
 		start_hrtimer(glue, expires_ns);
 }
@@ -143,10 +141,12 @@ static u64 timer_cancel(struct ost_lapic *apic)
 {
 	struct lapic_glue *glue = glue_of(apic);
 	struct hrtimer *timer = &glue->timer;
+	u64 end = glue->vcpu->run_end_tsc;
 
-	if (glue->vcpu->run_end_tsc != OST_NO_RUN_END) {
+	if (end != OST_NO_RUN_END) {
 		glue->vcpu->run_end_tsc = OST_NO_RUN_END;
-		return glue->expires_ns;
+		/* A time that has passed or none: it is the TSC that tells, not the host's clock. */
+		return end <= rdtsc() ? 1 : 0;
 	}
 	/* Waits for the callback, which takes no lock that we could hold, and no time. */
 	return hrtimer_cancel(timer) ? ktime_to_ns(hrtimer_get_expires(timer)) : 0;
@@ -317,6 +317,8 @@ int ost_apic_base_write(struct ost_vcpu *vcpu, u64 data, bool host)
 	vcpu->apic_base = data;
 	if (vcpu->apic) {
 		ost_lapic_set_mode(vcpu->apic, mode_of(data));
+		/* From a WRMSR's exit; what follows takes locks that are slept for. */
+		ost_vcpu_preemptible(vcpu);
 		if (ost_backend->apic_changed)
 			ost_backend->apic_changed(vcpu);
 		publish_changes(vcpu);
@@ -357,10 +359,15 @@ void ost_lapic_run_ended(struct ost_vcpu *vcpu)
 
 void ost_lapic_timer_to_host(struct ost_vcpu *vcpu)
 {
+	struct ost_lapic *apic = vcpu->apic;
+	u64 now, left;
+
 	if (vcpu->run_end_tsc == OST_NO_RUN_END)
 		return;
 	vcpu->run_end_tsc = OST_NO_RUN_END;
-	start_hrtimer(glue_of(vcpu->apic), glue_of(vcpu->apic)->expires_ns);
+	now = now_ns(apic);
+	left = tsc_left_ns(apic, apic->timer.tsc_deadline);
+	start_hrtimer(glue_of(apic), now + min_t(u64, left, S64_MAX - now));
 }
 
 void ost_lapic_timer_rearm(struct ost_vcpu *vcpu)

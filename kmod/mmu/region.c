@@ -89,6 +89,17 @@ static void update_table(struct ost_vm *vm, const struct ost_memslot *old,
 		ost_mmu_flush(vm);
 }
 
+static void unmap_slot(struct ost_vm *vm, const struct ost_memslot *slot)
+{
+	struct ost_freed_tables freed = {};
+
+	write_lock(&vm->mmu.lock);
+	if (ost_mmu_zap(vm, slot->base_gfn, ost_slot_end(slot), true, &freed))
+		ost_mmu_flush(vm);
+	write_unlock(&vm->mmu.lock);
+	ost_mmu_free_tables(vm, &freed, true);
+}
+
 /* Puts `new` in the place of `old`; either may be NULL. slots_lock held. */
 static int change_slot(struct ost_vm *vm, const struct ost_memslot *old,
 		       const struct ost_memslot *new)
@@ -98,9 +109,15 @@ static int change_slot(struct ost_vm *vm, const struct ost_memslot *old,
 	struct ost_mmu *mmu = &vm->mmu;
 	struct ost_memslots *next;
 
-	/* Notes of writes to what was there are none of the new slot's. */
-	if (new && new->log)
+	/*
+	 * Notes of writes to what was there are none of the new slot's. Those to a slot that moves are, and are
+	 * found by its old place only: with nothing mapped there any more, writes fault, and are marked by that.
+	 */
+	if (new && new->log) {
+		if (old && old->log && old->base_gfn != new->base_gfn)
+			unmap_slot(vm, old);
 		ost_dirty_log_collect(vm);
+	}
 	next = ost_slots_replace(slots, old ? old->id : new->id, new);
 	if (!next)
 		return -ENOMEM;

@@ -114,6 +114,7 @@ static int exit_npf(struct ost_vcpu *vcpu)
 static int exit_vintr(struct ost_vcpu *vcpu)
 {
 	struct ost_svm_vcpu *svm = to_svm(vcpu);
+
 	vcpu->stats.irq_windows++;
 	ost_svm_close_irq_window(svm);
 	ost_request(vcpu, OST_REQ_EVENT);
@@ -123,6 +124,7 @@ static int exit_vintr(struct ost_vcpu *vcpu)
 static int exit_iret(struct ost_vcpu *vcpu)
 {
 	struct ost_svm_vcpu *svm = to_svm(vcpu);
+
 	svm->nmi_iret = true;
 	svm->nmi_iret_rip = svm->vmcb->save.rip;
 	ost_vmcb_intercept(svm->vmcb, ICPT_IRET, false);

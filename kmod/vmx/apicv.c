@@ -61,6 +61,8 @@ static void count_elsewhere(struct ost_vmx_vcpu *vmx, bool elsewhere)
 
 	if (!vmx_vm->apic_access || vmx->apic_elsewhere == elsewhere)
 		return;
+	/* It sleeps: a caller that came from an exit has given up the FPU. */
+	WARN_ON_ONCE(vmx->vcpu.fpu.loaded);
 	mutex_lock(&vmx_vm->apic_lock);
 	vmx->apic_elsewhere = elsewhere;
 	if (elsewhere && !vmx_vm->nr_apic_elsewhere++)

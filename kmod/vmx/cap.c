@@ -154,7 +154,7 @@ void ost_vmx_read_capabilities(struct ost_vmx_capabilities *c)
 
 	memset(c, 0, sizeof(*c));
 	c->basic = read_capability(MSR_IA32_VMX_BASIC);
-	exact = c->basic & BIT_ULL(55);
+	exact = c->basic & BASIC_TRUE_CONTROLS;
 	c->pin = read_capability(exact ? MSR_IA32_VMX_TRUE_PINBASED_CTLS : MSR_IA32_VMX_PINBASED_CTLS);
 	c->proc = read_capability(exact ? MSR_IA32_VMX_TRUE_PROCBASED_CTLS : MSR_IA32_VMX_PROCBASED_CTLS);
 	c->exit = read_capability(exact ? MSR_IA32_VMX_TRUE_EXIT_CTLS : MSR_IA32_VMX_EXIT_CTLS);
@@ -337,16 +337,6 @@ static void choose_apic(struct ost_vmx_config *cfg)
 	cfg->apic = cfg->tpr_shadow ? on : 0;
 }
 
-/* Parameters say what is in use. */
-static void show_features(const struct ost_vmx_config *cfg)
-{
-	pml = cfg->secondary & SECONDARY_EXEC_ENABLE_PML;
-	apic_access = cfg->apic & SECONDARY_EXEC_VIRTUALIZE_APIC_ACCESSES;
-	apic_registers = cfg->apic & SECONDARY_EXEC_APIC_REGISTER_VIRT;
-	interrupt_delivery = cfg->apic & SECONDARY_EXEC_VIRTUAL_INTR_DELIVERY;
-	x2apic = cfg->apic & SECONDARY_EXEC_VIRTUALIZE_X2APIC_MODE;
-}
-
 /* Optional features that are in, or parameters have put out of, the controls. */
 static void choose_features(struct ost_vmx_config *cfg, u64 ept, u64 misc)
 {
@@ -415,6 +405,25 @@ static void fill_caps(const struct ost_vmx_config *cfg, u64 ept)
 	ost_hw_caps.tsc_max_ratio = ~0ull;
 }
 
+/* The parameters say what is in use. */
+static void show_features(const struct ost_vmx_config *cfg)
+{
+	vpid = cfg->vpid;
+	ept_ad = cfg->ept_ad;
+	ept_1g = ost_vmx_pte_format.page_1g;
+	tpr_shadow = cfg->tpr_shadow;
+	ple = cfg->secondary & SECONDARY_EXEC_PAUSE_LOOP_EXITING;
+	tsc_scaling = cfg->secondary & SECONDARY_EXEC_TSC_SCALING;
+	preemption_timer = cfg->preemption_timer;
+	pml = cfg->secondary & SECONDARY_EXEC_ENABLE_PML;
+	apic_access = cfg->apic & SECONDARY_EXEC_VIRTUALIZE_APIC_ACCESSES;
+	apic_registers = cfg->apic & SECONDARY_EXEC_APIC_REGISTER_VIRT;
+	interrupt_delivery = cfg->apic & SECONDARY_EXEC_VIRTUAL_INTR_DELIVERY;
+	x2apic = cfg->apic & SECONDARY_EXEC_VIRTUALIZE_X2APIC_MODE;
+	large_no_exec = ost_vmx_pte_format.large_no_exec;
+	stay_on = ost_vmx_kept();
+}
+
 /* It runs at load only, as what it calls. */
 static void __ref register_user_msrs(void)
 {
@@ -443,7 +452,6 @@ int ost_vmx_setup(void)
 	cfg->revision = basic & BASIC_REVISION;
 	cfg->error_code_any = basic & BASIC_ERROR_CODE_ANY;
 	choose_features(cfg, ept, misc);
-	show_features(cfg);
 	rdmsrq(MSR_IA32_VMX_CR0_FIXED0, cfg->cr0_fixed);
 	rdmsrq(MSR_IA32_VMX_CR4_FIXED0, cfg->cr4_fixed);
 	/* An unrestricted guest may be without (A.7). */
@@ -467,6 +475,7 @@ int ost_vmx_setup(void)
 	register_user_msrs();
 	ost_vmx_host_setup();
 	fill_caps(cfg, ept);
+	show_features(cfg);
 	r = ost_vmx_l1d_setup();
 	if (r)
 		return r;

@@ -327,6 +327,7 @@ void ost_vmx_complete_events(struct ost_vmx_vcpu *vmx);
 void ost_vmx_timer_init(struct ost_vmx_vcpu *vmx);
 /* The preemption timer for the run that is about to begin. In a section, as late as can be. */
 void ost_vmx_sync_timer(struct ost_vmx_vcpu *vmx);
+
 /* apicv.c */
 int ost_vmx_apic_vm_init(struct ost_vm *vm);
 void ost_vmx_apic_vm_destroy(struct ost_vm *vm);

@@ -16,7 +16,9 @@ from . import cache
 
 _NAMES = re.compile(r"^#define X86_FEATURE_(CLEAR_CPU_BUF(?:_VM)?)\s+\(\s*(\d+)\*32\s*\+\s*(\d+)\)",
                     re.MULTILINE)
-_RELOCATION = re.compile(r"^([0-9a-f]{16})  \S+ R_X86_64_PC32\s+\S+ (\S+)", re.MULTILINE)
+_RELOCATION = re.compile(r"^([0-9a-f]{16})  \S+ R_X86_64_PC32\s+\S+ \.noinstr\.text \+ ([0-9a-f]+)$",
+                         re.MULTILINE)
+_SYMBOL = re.compile(r"^\s*\d+: ([0-9a-f]{16})\s+(\d+) FUNC .* (\S+)$", re.MULTILINE)
 
 
 def _numbers(headers):
@@ -26,37 +28,61 @@ def _numbers(headers):
     return {name: int(word) * 32 + int(bit) for name, word, bit in _NAMES.findall(text)}
 
 
-def _alternatives(module):
-    """The feature bits of the alternatives in a module's noinstr code (struct alt_instr, asm/alternative.h)."""
+def _tool(*words):
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise cache.Failure(f"{words[0]}: {done.stderr.strip()}")
+    return done.stdout
+
+
+def _entries(ko):
+    """The alternatives of a module: their offsets in the table, and the feature bit of each.
+
+    struct alt_instr in asm/alternative.h: two offsets, the feature (and, since 6.3, flags), the lengths of
+    what is there and of what replaces it.
+    """
     with tempfile.TemporaryDirectory() as folder:
-        ko, raw = pathlib.Path(folder, "ko"), pathlib.Path(folder, "raw")
-        ko.write_bytes(module)
-        done = subprocess.run(["objcopy", "-O", "binary", "--only-section=.altinstructions", ko, raw],
-                              capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise cache.Failure(f"objcopy: {done.stderr.strip()}")
+        raw = pathlib.Path(folder, "raw")
+        _tool("objcopy", "-O", "binary", "--only-section=.altinstructions", ko, raw)
         data = raw.read_bytes()
-        done = subprocess.run(["readelf", "-rW", ko], capture_output=True, text=True, check=False)
-    table = done.stdout.partition("'.rela.altinstructions'")[2].partition("Relocation section")[0]
-    sites = {int(offset, 16): section for offset, section in _RELOCATION.findall(table)}
-    # Two offsets, the feature (and, since 6.3, flags), the lengths of what is there and of what replaces it.
     for layout in ("<iiHBB", "<iiHHBB"):
         size = struct.calcsize(layout)
-        if len(data) % size or any(at not in sites for at in range(0, len(data), size)):
-            continue
-        return {entry[2] for n, entry in enumerate(struct.iter_unpack(layout, data))
-                if sites[n * size] == ".noinstr.text"}
+        entries = [] if len(data) % size else list(struct.iter_unpack(layout, data))
+        if entries and all(entry[-1] <= entry[-2] <= 250 for entry in entries):
+            return {n * size: entry[2] for n, entry in enumerate(entries)}
     raise cache.Failure("the module's .altinstructions have a layout that scripts/harness/"
                         "mitigations.py does not know")
 
 
+def _alternatives(module, function=None):
+    """The feature bits of the alternatives in a module's noinstr code, or in one function of it."""
+    with tempfile.TemporaryDirectory() as folder:
+        ko = pathlib.Path(folder, "ko")
+        ko.write_bytes(module)
+        entries = _entries(ko)
+        table = _tool("readelf", "-rW", ko).partition("'.rela.altinstructions'")[2]
+        symbols = {name: (int(value, 16), int(size))
+                   for value, size, name in _SYMBOL.findall(_tool("readelf", "-sW", ko))}
+    sites = {int(offset, 16): int(site, 16) for offset, site in
+             _RELOCATION.findall(table.partition("Relocation section")[0])}
+    start, size = symbols[function] if function else (0, 1 << 32)
+    return {feature for offset, feature in entries.items()
+            if offset in sites and start <= sites[offset] < start + size}
+
+
 def missing(image, ours):
-    """Names of the bits by which the kernel's KVM modules ask for VERW and `ours`, a path, does not."""
+    """What of the kernel's KVM modules' clearing `ours`, a path, lacks: 'VMX: CLEAR_CPU_BUF' and the like."""
     stock = image.load_order(["kvm-intel", "kvm-amd"])
     numbers = _numbers(image.headers)
-    asked = set().union(*(_alternatives(stock[name]) for name in ("kvm_intel", "kvm_amd")))
-    wanted = {name for name, number in numbers.items() if number in asked}
-    if not wanted:
-        raise cache.Failure("the kernel's KVM modules were not seen to clear CPU buffers")
-    have = _alternatives(ours.read_bytes())
-    return sorted(name for name in wanted if numbers[name] not in have)
+    result = []
+    for vendor, module, function in (("VMX", "kvm_intel", "ost_vmx_enter"),
+                                     ("SVM", "kvm_amd", "ost_svm_enter")):
+        asked = _alternatives(stock[module])
+        wanted = {name for name, number in numbers.items() if number in asked}
+        if not wanted:
+            raise cache.Failure(f"{module} was not seen to clear CPU buffers")
+        have = _alternatives(ours.read_bytes(), function)
+        result += [f"{vendor}: {name}" for name in sorted(wanted) if numbers[name] not in have]
+        result += [f"{vendor}: not {name}" for name, number in sorted(numbers.items())
+                   if number in have and name not in wanted]
+    return result
