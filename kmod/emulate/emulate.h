@@ -358,9 +358,9 @@ enum ost_task_source {
 };
 
 struct ost_emul_task {
-	u16 selector; /* of the new TSS */
-	u8 source;    /* enum ost_task_source */
-	bool external; /* error codes of faults get EXT: not by INT n, INT3, INTO, CALL, JMP, IRET */
+	u16 selector;  /* of the new TSS */
+	u8 source;     /* enum ost_task_source */
+	bool external; /* faults have EXT: not for INT n, INT3, INTO, CALL, JMP and IRET */
 	bool has_error_code;
 	u32 error_code; /* of the exception that the gate is for */
 	u64 return_rip; /* what the old task goes on with */
@@ -369,10 +369,11 @@ struct ost_emul_task {
 };
 
 /*
- * Switches tasks, between ost_emul_begin() and the writing back of registers, without decoding. Privilege
- * checks were made, as the CPU makes them before the exit (SDM vol. 3C, 26.4.2). OK: the new task is loaded;
- * e->cr0 and e->cpl are its own. FAULT: in the old task, where nothing has changed, or in the new one.
- * RETRY: nothing has changed. UNHANDLEABLE: memory that is none was met, perhaps halfway.
+ * Switches tasks, between ost_emul_begin() and the writing back of registers, without decoding.
+ * Privilege checks were made, as the CPU makes them before the exit (SDM vol. 3C, 26.4.2). OK: the
+ * new task is loaded; e->cr0 and e->cpl are its own. FAULT: in the old task, where nothing has
+ * changed, or in the new one. RETRY: to be tried again from the start. UNHANDLEABLE: memory that is
+ * none was met, perhaps halfway.
  */
 int ost_emul_task_switch(struct ost_emul *e, struct ost_emul_task *t);
 

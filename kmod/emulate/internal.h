@@ -250,7 +250,7 @@ int ost_emul_load_segment(struct ost_emul *e, enum ost_emul_seg seg, u16 selecto
 void ost_emul_unpack(u64 desc, u16 selector, struct kvm_segment *s);
 /* Where a selector's descriptor lies; #GP(selector) beyond its table. */
 int ost_emul_find_descriptor(struct ost_emul *e, u16 selector, unsigned int len, u64 *linear);
-/* Changes bits of a descriptor that the CPU changes: atomically, as it does. RETRY if that lost a race. */
+/* Changes bits of a descriptor atomically, as the CPU does. RETRY if that lost a race. */
 int ost_emul_update_descriptor(struct ost_emul *e, u64 linear, u64 old, u64 new);
 /* The core's copy and ours. */
 int ost_emul_set_segment(struct ost_emul *e, enum ost_emul_seg seg, const struct kvm_segment *s);

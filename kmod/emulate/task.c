@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Hardware task switches outside of long mode (SDM vol. 3A, 8.2-8.4), for CPUs that do not do them in a
- * guest. The steps are those of 8.3: until the old task is saved, faults come in it and leave no trace;
- * those of loading the new one come in the new one.
+ * Hardware task switches outside of long mode (SDM vol. 3A, 8.2-8.4), for CPUs that do not do them
+ * in a guest. The steps are those of 8.3: until the old task is saved, faults come in it and leave
+ * no trace; those of loading the new one come in the new one.
  */
 #include "internal.h"
 
-/* What a TSS holds that is saved or loaded; the other fields never change (figures 8-2 and 8-10). */
+/* What a TSS holds that is saved or loaded; the other fields never change (figures 8-2 and 8-10).
+ */
 struct tss32 {
 	u16 link, reserved0;
 	u32 stacks[6];
@@ -42,9 +43,9 @@ struct tss16 {
 #define TYPE_LDT  2
 
 /* RFLAGS bits that exist below 32. */
-#define FLAGS_LOADED                                                                           \
-	(OST_FLAGS_ARITH | X86_EFLAGS_TF | X86_EFLAGS_IF | X86_EFLAGS_DF | X86_EFLAGS_IOPL |   \
-	 X86_EFLAGS_NT | X86_EFLAGS_RF | X86_EFLAGS_VM | X86_EFLAGS_AC | X86_EFLAGS_VIF |      \
+#define FLAGS_LOADED                                                                         \
+	(OST_FLAGS_ARITH | X86_EFLAGS_TF | X86_EFLAGS_IF | X86_EFLAGS_DF | X86_EFLAGS_IOPL | \
+	 X86_EFLAGS_NT | X86_EFLAGS_RF | X86_EFLAGS_VM | X86_EFLAGS_AC | X86_EFLAGS_VIF |    \
 	 X86_EFLAGS_VIP | X86_EFLAGS_ID)
 
 /* L0-L3 and LE of DR7 (SDM vol. 3B, 17.2.4). */
@@ -67,7 +68,8 @@ static bool is_wide(const struct kvm_segment *tr)
 	return tr->type & TYPE_32;
 }
 
-static int selector_fault(struct ost_emul *e, const struct ost_emul_task *t, u8 vector, u16 selector)
+static int selector_fault(struct ost_emul *e, const struct ost_emul_task *t, u8 vector,
+			  u16 selector)
 {
 	return ost_emul_raise(e, vector, true, OST_SELECTOR_ERROR(selector) | t->external);
 }
@@ -124,7 +126,8 @@ static int find_tss(struct ost_emul *e, const struct ost_emul_task *t, struct ta
 	if (ret == OST_EMUL_FAULT)
 		return selector_fault(e, t, vector, t->selector);
 	if (ret == OST_EMUL_OK)
-		ret = read_system(e, new->desc_linear, &new->desc, 8, busy ? 0 : OST_EMUL_ACCESS_RMW);
+		ret = read_system(e, new->desc_linear, &new->desc, 8,
+				  busy ? 0 : OST_EMUL_ACCESS_RMW);
 	if (ret != OST_EMUL_OK)
 		return ret;
 
@@ -153,7 +156,7 @@ static int read_tss32(struct ost_emul *e, struct task *new)
 	for (i = 0; i < 6; i++)
 		new->seg[i] = tss.seg[i].selector;
 	new->ldt = tss.ldt;
-	new->trap = tss.trap & TSS_TRAP;
+	new->trap = tss.trap &TSS_TRAP;
 	return OST_EMUL_OK;
 }
 
@@ -184,7 +187,8 @@ static u64 save_area(const struct kvm_segment *tr, unsigned int *len)
 	return (u32)(tr->base + start);
 }
 
-static int save_task(struct ost_emul *e, const struct ost_emul_task *t, const struct kvm_segment *tr)
+static int save_task(struct ost_emul *e, const struct ost_emul_task *t,
+		     const struct kvm_segment *tr)
 {
 	u64 flags = t->source == OST_TASK_IRET ? e->rflags & ~(u64)X86_EFLAGS_NT : e->rflags;
 	unsigned int len;
@@ -226,8 +230,13 @@ static int set_vm86_segments(struct ost_emul *e, const struct task *new)
 
 	for (i = 0; i < 6 && ret == OST_EMUL_OK; i++) {
 		struct kvm_segment s = {
-			.selector = new->seg[i], .base = (u32)new->seg[i] << 4, .limit = 0xffff,
-			.type = 3, .s = 1, .dpl = 3, .present = 1,
+			.selector = new->seg[i],
+			.base = (u32) new->seg[i] << 4,
+			.limit = 0xffff,
+			.type = 3,
+			.s = 1,
+			.dpl = 3,
+			.present = 1,
 		};
 
 		ret = ost_emul_set_segment(e, i, &s);
@@ -236,15 +245,22 @@ static int set_vm86_segments(struct ost_emul *e, const struct task *new)
 }
 
 /*
- * Selectors without descriptors, for the time until these are loaded. A fault then finds no segment that
- * can be used; only CS is one that a CPU can be entered with, and it lasts until the fault's delivery.
+ * Selectors without descriptors, for the time until these are loaded. A fault then finds no segment
+ * that can be used; only CS is one that a CPU can be entered with, and it lasts until the fault's
+ * delivery.
  */
 static int set_bare_selectors(struct ost_emul *e, const struct task *new)
 {
 	struct kvm_segment s = {.unusable = 1, .dpl = e->cpl};
 	struct kvm_segment cs = {
-		.selector = new->seg[OST_CS], .limit = 0xffffffff, .type = 11, .s = 1,
-		.dpl = e->cpl, .present = 1, .db = 1, .g = 1,
+		.selector = new->seg[OST_CS],
+		.limit = 0xffffffff,
+		.type = 11,
+		.s = 1,
+		.dpl = e->cpl,
+		.present = 1,
+		.db = 1,
+		.g = 1,
 	};
 	int i, ret = OST_EMUL_OK;
 
@@ -290,7 +306,8 @@ static int load_ldt(struct ost_emul *e, const struct ost_emul_task *t, u16 selec
 }
 
 /* Type and privilege of a code or data segment for this register (table 8-1). */
-static bool segment_fits(const struct ost_emul *e, enum ost_emul_seg seg, const struct kvm_segment *s)
+static bool segment_fits(const struct ost_emul *e, enum ost_emul_seg seg,
+			 const struct kvm_segment *s)
 {
 	bool code = s->type & 8, conforming = code && s->type & 4;
 	bool readable_or_writable = s->type & 2;
@@ -328,7 +345,8 @@ static int load_segment(struct ost_emul *e, const struct ost_emul_task *t, enum 
 		if (!segment_fits(e, seg, &s))
 			return selector_fault(e, t, OST_VEC_TS, selector);
 		if (!s.present)
-			return selector_fault(e, t, seg == OST_SS ? OST_VEC_SS : OST_VEC_NP, selector);
+			return selector_fault(e, t, seg == OST_SS ? OST_VEC_SS : OST_VEC_NP,
+					      selector);
 		ret = ost_emul_update_descriptor(e, linear, desc, desc | OST_DESC_ACCESSED);
 	}
 	if (ret == OST_EMUL_RETRY)
@@ -362,7 +380,7 @@ static int load_registers(struct ost_emul *e, const struct task *new, bool neste
 	int i, ret;
 
 	e->rip = new->eip;
-	e->rflags = (new->eflags & FLAGS_LOADED) | X86_EFLAGS_FIXED | (nested ? X86_EFLAGS_NT : 0);
+	e->rflags = (new->eflags &FLAGS_LOADED) | X86_EFLAGS_FIXED | (nested ? X86_EFLAGS_NT : 0);
 	for (i = 0; i < 8; i++)
 		e->gpr[i] = new->gpr[i];
 	ret = ost_emul_set_segment(e, OST_TR, &new->tr);
@@ -388,7 +406,8 @@ static int load_registers(struct ost_emul *e, const struct task *new, bool neste
 	return ret;
 }
 
-static int load_task(struct ost_emul *e, struct ost_emul_task *t, const struct task *new, bool nested)
+static int load_task(struct ost_emul *e, struct ost_emul_task *t, const struct task *new,
+		     bool nested)
 {
 	int ret = load_registers(e, new, nested);
 
