@@ -49,8 +49,8 @@ int ost_exit_cr8_written(struct ost_vcpu *vcpu, u64 old_cr8, int r);
 int ost_exit_nested_fault(struct ost_vcpu *vcpu, gpa_t gpa, u32 flags, const u8 *insn, u32 len);
 
 /*
- * A task switch to the TSS of `selector`. The old task goes on behind the instruction of `insn_len` bytes; for
- * a gate in the IDT that is 0, and the event is the one that the backend has queued again.
+ * A task switch to the TSS of `selector`. The old task goes on behind the instruction of `insn_len` bytes;
+ * for a gate in the IDT that is 0, and the event is the one that the backend has queued again.
  */
 int ost_exit_task_switch(struct ost_vcpu *vcpu, u16 selector, enum ost_task_source source,
 			 u32 insn_len);
