@@ -631,18 +631,11 @@ static void store_state(struct ost_vcpu *vcpu)
 		ost_reg_set(vcpu, OST_REG_RFLAGS, e->rflags);
 }
 
-static int internal_error(struct ost_vcpu *vcpu)
+static int emulation_failure(struct ost_vcpu *vcpu)
 {
 	struct ost_emul *e = &vcpu->emul;
 	struct kvm_run *run = vcpu->run;
 
-	/* A program in the guest must not be able to end its VM: it is told that the opcode is bad. */
-	if (e->cpl) {
-		ost_ud(vcpu);
-		return OST_RUN;
-	}
-	pr_warn_ratelimited("VM %llu vCPU %u: can't emulate the instruction at 0x%llx: %*ph\n",
-			    vcpu->vm->id, vcpu->id, e->rip, (int)e->fetched, e->bytes);
 	ost_backend->dump(vcpu);
 	run->exit_reason = KVM_EXIT_INTERNAL_ERROR;
 	memset(&run->emulation_failure, 0, sizeof(run->emulation_failure));
@@ -657,6 +650,20 @@ static int internal_error(struct ost_vcpu *vcpu)
 		memcpy(run->emulation_failure.insn_bytes, e->bytes, e->fetched);
 	}
 	return OST_USER;
+}
+
+static int internal_error(struct ost_vcpu *vcpu)
+{
+	struct ost_emul *e = &vcpu->emul;
+
+	/* A program in the guest must not be able to end its VM: it is told that the opcode is bad. */
+	if (e->cpl) {
+		ost_ud(vcpu);
+		return OST_RUN;
+	}
+	pr_warn_ratelimited("VM %llu vCPU %u: can't emulate the instruction at 0x%llx: %*ph\n",
+			    vcpu->vm->id, vcpu->id, e->rip, (int)e->fetched, e->bytes);
+	return emulation_failure(vcpu);
 }
 
 static void raise(struct ost_vcpu *vcpu)
@@ -818,4 +825,71 @@ int ost_mmio(struct ost_vcpu *vcpu, gpa_t gpa, const u8 *insn, u32 len)
 int ost_emulate_instruction(struct ost_vcpu *vcpu)
 {
 	return ost_mmio(vcpu, ~0ull, NULL, 0);
+}
+
+/* --- task switches --- */
+
+/* The event whose delivery came to a task gate; the backend has queued it for another try. */
+static void describe_event(struct ost_vcpu *vcpu, struct ost_emul_task *task)
+{
+	struct ost_events *e = &vcpu->event;
+
+	task->external = true;
+	if (e->exception.injected) {
+		task->has_error_code = e->exception.has_error_code;
+		task->error_code = e->exception.error_code;
+		if (e->exception.soft) {
+			/* INT1 is none of those without EXT (SDM vol. 3A, 6.13). */
+			task->external = e->exception.vector == 1;
+			task->return_rip = ost_rip(vcpu) + e->exception.soft_len;
+		}
+	} else if (!e->nmi.injected && e->interrupt.soft) {
+		task->external = false;
+		task->return_rip = ost_rip(vcpu) + e->interrupt.soft_len;
+	}
+}
+
+int ost_exit_task_switch(struct ost_vcpu *vcpu, u16 selector, enum ost_task_source source, u32 insn_len)
+{
+	struct ost_emul *e = &vcpu->emul;
+	struct ost_emul_task task = {
+		.selector = selector, .source = source, .return_rip = ost_rip(vcpu) + insn_len,
+	};
+	int r;
+
+	vcpu->stats.emulations++;
+	ost_vcpu_preemptible(vcpu);
+	if (source == OST_TASK_GATE)
+		describe_event(vcpu, &task);
+	ost_emul_begin(e, NULL, 0);
+	load_state(vcpu);
+	start_mmio(vcpu, false);
+	vcpu->io.pio_ready = false;
+	vcpu->io.posted = false;
+	r = ost_emul_task_switch(e, &task);
+	store_state(vcpu);
+	if (r == OST_EMUL_RETRY)
+		return OST_RUN;
+	if (r != OST_EMUL_OK && r != OST_EMUL_FAULT) {
+		pr_warn_ratelimited("VM %llu vCPU %u: can't switch to the task of TSS 0x%x\n",
+				    vcpu->vm->id, vcpu->id, selector);
+		return emulation_failure(vcpu);
+	}
+
+	/* NMIs are blocked from the delivery of one to the next IRET, faulting ones included. */
+	if (source == OST_TASK_GATE && vcpu->event.nmi.injected)
+		ost_backend->set_nmi_mask(vcpu, true);
+	else if (source == OST_TASK_IRET)
+		ost_backend->set_nmi_mask(vcpu, false);
+	/* One in the middle of an exception's delivery may make a double fault of both. */
+	if (r == OST_EMUL_FAULT) {
+		raise(vcpu);
+		return OST_RUN;
+	}
+	ost_events_delivered(vcpu);
+	ost_backend->set_interrupt_shadow(vcpu, 0);
+	if (task.debug_trap)
+		ost_debug_exception(vcpu, DR_SWITCH);
+	ost_request(vcpu, OST_REQ_EVENT);
+	return vcpu->io.posted ? posted_to_user(vcpu) : OST_RUN;
 }

@@ -8,6 +8,7 @@
 #define OST_EXIT_H
 
 #include <linux/types.h>
+#include "emulate/emulate.h"
 #include "ost.h"
 
 struct ost_vcpu;
@@ -46,6 +47,13 @@ int ost_exit_cr8_written(struct ost_vcpu *vcpu, u64 old_cr8, int r);
  * `insn` holds the first `len` bytes of the instruction, where the CPU has left them; else len is 0.
  */
 int ost_exit_nested_fault(struct ost_vcpu *vcpu, gpa_t gpa, u32 flags, const u8 *insn, u32 len);
+
+/*
+ * A task switch to the TSS of `selector`. The old task goes on behind the instruction of `insn_len` bytes;
+ * for a gate in the IDT that is 0, and the event is the one that the backend has queued again.
+ */
+int ost_exit_task_switch(struct ost_vcpu *vcpu, u16 selector, enum ost_task_source source,
+			 u32 insn_len);
 
 /* The CPU refused to enter: dumps the state, KVM_EXIT_FAIL_ENTRY with the vendor's reason. */
 int ost_exit_fail_entry(struct ost_vcpu *vcpu, u64 reason);

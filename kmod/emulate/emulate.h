@@ -349,6 +349,34 @@ int ost_emul_decode(struct ost_emul *e);
 /* Executes the decoded instruction; see enum ost_emul_result. May be called again to go on. */
 int ost_emul_execute(struct ost_emul *e);
 
+/* How a task switch came about, numbered as VT-x does (SDM vol. 3C, table 28-2). */
+enum ost_task_source {
+	OST_TASK_CALL,
+	OST_TASK_IRET,
+	OST_TASK_JMP,
+	OST_TASK_GATE, /* in the IDT */
+};
+
+struct ost_emul_task {
+	u16 selector;  /* of the new TSS */
+	u8 source;     /* enum ost_task_source */
+	bool external; /* faults have EXT: not for INT n, INT3, INTO, CALL, JMP and IRET */
+	bool has_error_code;
+	u32 error_code; /* of the exception that the gate is for */
+	u64 return_rip; /* what the old task goes on with */
+
+	bool debug_trap; /* output: the new TSS's T flag, a #DB (DR6.BT) is due */
+};
+
+/*
+ * Switches tasks, between ost_emul_begin() and the writing back of registers, without decoding.
+ * Privilege checks were made, as the CPU makes them before the exit (SDM vol. 3C, 26.4.2). OK: the
+ * new task is loaded; e->cr0 and e->cpl are its own. FAULT: in the old task, where nothing has
+ * changed, or in the new one. RETRY: to be tried again from the start. UNHANDLEABLE: memory that is
+ * none was met, perhaps halfway.
+ */
+int ost_emul_task_switch(struct ost_emul *e, struct ost_emul_task *t);
+
 /* The length found by ost_emul_decode(). */
 static inline unsigned int ost_emul_insn_len(const struct ost_emul *e)
 {

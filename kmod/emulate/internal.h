@@ -238,6 +238,23 @@ void ost_emul_set_flags(struct ost_emul *e, u64 affected, u64 flags);
 /* segment.c: loads a segment register as MOV, POP and LDS do; system registers too. */
 int ost_emul_load_segment(struct ost_emul *e, enum ost_emul_seg seg, u16 selector);
 
+#define OST_SELECTOR_RPL(selector) ((selector)&3)
+#define OST_SELECTOR_TI		   4
+/* What of a selector an error code holds. */
+#define OST_SELECTOR_ERROR(selector) ((selector)&0xfffc)
+
+#define OST_DESC_ACCESSED (1ULL << 40)
+#define OST_DESC_TSS_BUSY (1ULL << 41)
+
+/* A descriptor's 8 bytes in the ABI's form. */
+void ost_emul_unpack(u64 desc, u16 selector, struct kvm_segment *s);
+/* Where a selector's descriptor lies; #GP(selector) beyond its table. */
+int ost_emul_find_descriptor(struct ost_emul *e, u16 selector, unsigned int len, u64 *linear);
+/* Changes bits of a descriptor atomically, as the CPU does. RETRY if that lost a race. */
+int ost_emul_update_descriptor(struct ost_emul *e, u64 linear, u64 old, u64 new);
+/* The core's copy and ours. */
+int ost_emul_set_segment(struct ost_emul *e, enum ost_emul_seg seg, const struct kvm_segment *s);
+
 /* clang-format off */
 /* Execution functions; the tables (tables.c, tables_0f.c) name them. */
 #define OST_EXEC(name) int ost_exec_##name(struct ost_emul *e)

@@ -2,16 +2,9 @@
 /* Loading and storing segment registers (APM vol. 2, 4.5-4.9). */
 #include "internal.h"
 
-#define SELECTOR_RPL(selector) ((selector)&3)
-#define SELECTOR_TI	       4
-/* What of a selector an error code holds. */
-#define SELECTOR_ERROR(selector) ((selector)&0xfffc)
-
-#define DESC_ACCESSED	(1ULL << 40)
-#define DESC_TSS_BUSY	(1ULL << 41)
 #define DESC_TYPE(desc) ((unsigned int)((desc) >> 40) & 15)
 
-static void unpack(u64 desc, u16 selector, struct kvm_segment *s)
+void ost_emul_unpack(u64 desc, u16 selector, struct kvm_segment *s)
 {
 	memset(s, 0, sizeof(*s));
 	s->selector = selector;
@@ -29,18 +22,17 @@ static void unpack(u64 desc, u16 selector, struct kvm_segment *s)
 		s->limit = s->limit << 12 | 0xfff;
 }
 
-/* Where a selector's descriptor lies; #GP(selector) beyond its table. */
-static int find_descriptor(struct ost_emul *e, u16 selector, unsigned int len, u64 *linear)
+int ost_emul_find_descriptor(struct ost_emul *e, u16 selector, unsigned int len, u64 *linear)
 {
 	u32 offset = selector & ~7u;
 	u64 base;
 	u32 limit;
 
-	if (selector & SELECTOR_TI) {
+	if (selector & OST_SELECTOR_TI) {
 		const struct kvm_segment *ldt = ost_emul_segment(e, OST_LDTR);
 
 		if (ldt->unusable || !ldt->present)
-			return ost_emul_gp(e, SELECTOR_ERROR(selector));
+			return ost_emul_gp(e, OST_SELECTOR_ERROR(selector));
 		base = ldt->base;
 		limit = ldt->limit;
 	} else {
@@ -53,24 +45,21 @@ static int find_descriptor(struct ost_emul *e, u16 selector, unsigned int len, u
 		limit = gdt.limit;
 	}
 	if (offset + len - 1 > limit)
-		return ost_emul_gp(e, SELECTOR_ERROR(selector));
+		return ost_emul_gp(e, OST_SELECTOR_ERROR(selector));
 	*linear = e->efer & EFER_LMA ? base + offset : (u32)(base + offset);
 	return OST_EMUL_OK;
 }
 
-/* Sets bits of a descriptor that the CPU sets: atomically, as it does. */
-static int mark_descriptor(struct ost_emul *e, u64 linear, u64 desc, u64 bits)
+int ost_emul_update_descriptor(struct ost_emul *e, u64 linear, u64 old, u64 new)
 {
-	u64 marked = desc | bits;
-
-	if (marked == desc)
+	if (new == old)
 		return OST_EMUL_OK;
 	if (!e->ops->cmpxchg)
 		return OST_EMUL_UNHANDLEABLE;
-	return (e->ops->cmpxchg)(e, linear, &desc, &marked, sizeof(desc), OST_EMUL_ACCESS_SYSTEM);
+	return (e->ops->cmpxchg)(e, linear, &old, &new, sizeof(old), OST_EMUL_ACCESS_SYSTEM);
 }
 
-static int set_segment(struct ost_emul *e, enum ost_emul_seg seg, const struct kvm_segment *s)
+int ost_emul_set_segment(struct ost_emul *e, enum ost_emul_seg seg, const struct kvm_segment *s)
 {
 	int ret;
 
@@ -95,7 +84,7 @@ static int load_real(struct ost_emul *e, enum ost_emul_seg seg, u16 selector)
 	s.base = (u32)selector << 4;
 	if (e->mode == OST_EMUL_VM86)
 		s.limit = 0xffff;
-	return set_segment(e, seg, &s);
+	return ost_emul_set_segment(e, seg, &s);
 }
 
 static int load_null(struct ost_emul *e, enum ost_emul_seg seg, u16 selector)
@@ -105,18 +94,18 @@ static int load_null(struct ost_emul *e, enum ost_emul_seg seg, u16 selector)
 	/* A null SS is for 64-bit mode below CPL 3 (APM vol. 2, 4.5.1). */
 	if (seg == OST_SS) {
 		if (!ost_emul_is64(e) || ost_emul_cpl(e) == 3 ||
-		    SELECTOR_RPL(selector) != ost_emul_cpl(e))
+		    OST_SELECTOR_RPL(selector) != ost_emul_cpl(e))
 			return ost_emul_gp(e, 0);
 		s.dpl = ost_emul_cpl(e);
 	}
-	return set_segment(e, seg, &s);
+	return ost_emul_set_segment(e, seg, &s);
 }
 
 /* Type and privilege of a data segment register's descriptor, then presence. */
 static int check_data_segment(struct ost_emul *e, enum ost_emul_seg seg,
 			      const struct kvm_segment *s)
 {
-	unsigned int cpl = ost_emul_cpl(e), rpl = SELECTOR_RPL(s->selector);
+	unsigned int cpl = ost_emul_cpl(e), rpl = OST_SELECTOR_RPL(s->selector);
 	bool code = s->type & 8, conforming = code && s->type & 4;
 	bool readable_or_writable = s->type & 2;
 	bool allowed;
@@ -127,10 +116,10 @@ static int check_data_segment(struct ost_emul *e, enum ost_emul_seg seg,
 		allowed = s->s && (!code || readable_or_writable) &&
 			  (conforming || (rpl <= s->dpl && cpl <= s->dpl));
 	if (!allowed)
-		return ost_emul_gp(e, SELECTOR_ERROR(s->selector));
+		return ost_emul_gp(e, OST_SELECTOR_ERROR(s->selector));
 	if (!s->present)
 		return ost_emul_raise(e, seg == OST_SS ? OST_VEC_SS : OST_VEC_NP, true,
-				      SELECTOR_ERROR(s->selector));
+				      OST_SELECTOR_ERROR(s->selector));
 	return OST_EMUL_OK;
 }
 
@@ -142,22 +131,22 @@ int ost_emul_load_segment(struct ost_emul *e, enum ost_emul_seg seg, u16 selecto
 
 	if (!ost_emul_is_prot(e))
 		return load_real(e, seg, selector);
-	if (!SELECTOR_ERROR(selector))
+	if (!OST_SELECTOR_ERROR(selector))
 		return load_null(e, seg, selector);
 
-	ret = find_descriptor(e, selector, 8, &linear);
+	ret = ost_emul_find_descriptor(e, selector, 8, &linear);
 	if (ret == OST_EMUL_OK)
 		ret = ost_emul_read_linear(e, linear, &desc, 8, OST_EMUL_ACCESS_SYSTEM);
 	if (ret != OST_EMUL_OK)
 		return ret;
-	unpack(desc, selector, &s);
+	ost_emul_unpack(desc, selector, &s);
 	ret = check_data_segment(e, seg, &s);
 	if (ret == OST_EMUL_OK)
-		ret = mark_descriptor(e, linear, desc, DESC_ACCESSED);
+		ret = ost_emul_update_descriptor(e, linear, desc, desc | OST_DESC_ACCESSED);
 	if (ret != OST_EMUL_OK)
 		return ret;
 	s.type |= 1;
-	return set_segment(e, seg, &s);
+	return ost_emul_set_segment(e, seg, &s);
 }
 
 int ost_exec_mov_from_seg(struct ost_emul *e)
@@ -271,9 +260,9 @@ static int read_system_descriptor(struct ost_emul *e, u16 selector, u64 *linear,
 	unsigned int len = e->efer & EFER_LMA ? 16 : 8;
 	int ret;
 
-	if (selector & SELECTOR_TI)
-		return ost_emul_gp(e, SELECTOR_ERROR(selector));
-	ret = find_descriptor(e, selector, len, linear);
+	if (selector & OST_SELECTOR_TI)
+		return ost_emul_gp(e, OST_SELECTOR_ERROR(selector));
+	ret = ost_emul_find_descriptor(e, selector, len, linear);
 	if (ret != OST_EMUL_OK)
 		return ret;
 	desc[1] = 0;
@@ -282,11 +271,11 @@ static int read_system_descriptor(struct ost_emul *e, u16 selector, u64 *linear,
 
 static int unpack_system(struct ost_emul *e, const u64 desc[2], u16 selector, struct kvm_segment *s)
 {
-	unpack(desc[0], selector, s);
+	ost_emul_unpack(desc[0], selector, s);
 	s->base |= desc[1] << 32;
 	/* The upper half's type must be 0, so that it is no descriptor of its own. */
 	if (desc[1] >> 40 & 0x1f || !ost_emul_canonical(e, s->base))
-		return ost_emul_gp(e, SELECTOR_ERROR(selector));
+		return ost_emul_gp(e, OST_SELECTOR_ERROR(selector));
 	return OST_EMUL_OK;
 }
 
@@ -297,8 +286,8 @@ int ost_exec_lldt(struct ost_emul *e)
 	u64 linear, desc[2];
 	int ret;
 
-	if (!SELECTOR_ERROR(selector))
-		return set_segment(e, OST_LDTR, &s);
+	if (!OST_SELECTOR_ERROR(selector))
+		return ost_emul_set_segment(e, OST_LDTR, &s);
 	ret = read_system_descriptor(e, selector, &linear, desc);
 	if (ret != OST_EMUL_OK)
 		return ret;
@@ -306,10 +295,10 @@ int ost_exec_lldt(struct ost_emul *e)
 	if (ret != OST_EMUL_OK)
 		return ret;
 	if (s.s || s.type != 2)
-		return ost_emul_gp(e, SELECTOR_ERROR(selector));
+		return ost_emul_gp(e, OST_SELECTOR_ERROR(selector));
 	if (!s.present)
-		return ost_emul_raise(e, OST_VEC_NP, true, SELECTOR_ERROR(selector));
-	return set_segment(e, OST_LDTR, &s);
+		return ost_emul_raise(e, OST_VEC_NP, true, OST_SELECTOR_ERROR(selector));
+	return ost_emul_set_segment(e, OST_LDTR, &s);
 }
 
 int ost_exec_ltr(struct ost_emul *e)
@@ -319,7 +308,7 @@ int ost_exec_ltr(struct ost_emul *e)
 	u64 linear, desc[2];
 	int ret;
 
-	if (!SELECTOR_ERROR(selector))
+	if (!OST_SELECTOR_ERROR(selector))
 		return ost_emul_gp(e, 0);
 	ret = read_system_descriptor(e, selector, &linear, desc);
 	if (ret != OST_EMUL_OK)
@@ -329,12 +318,12 @@ int ost_exec_ltr(struct ost_emul *e)
 		return ret;
 	/* An available TSS; long mode knows none of 16 bits. */
 	if (s.s || (s.type != 9 && (s.type != 1 || e->efer & EFER_LMA)))
-		return ost_emul_gp(e, SELECTOR_ERROR(selector));
+		return ost_emul_gp(e, OST_SELECTOR_ERROR(selector));
 	if (!s.present)
-		return ost_emul_raise(e, OST_VEC_NP, true, SELECTOR_ERROR(selector));
-	ret = mark_descriptor(e, linear, desc[0], DESC_TSS_BUSY);
+		return ost_emul_raise(e, OST_VEC_NP, true, OST_SELECTOR_ERROR(selector));
+	ret = ost_emul_update_descriptor(e, linear, desc[0], desc[0] | OST_DESC_TSS_BUSY);
 	if (ret != OST_EMUL_OK)
 		return ret;
 	s.type |= 2;
-	return set_segment(e, OST_TR, &s);
+	return ost_emul_set_segment(e, OST_TR, &s);
 }

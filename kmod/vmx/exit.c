@@ -237,6 +237,16 @@ static int exit_exception(struct ost_vcpu *vcpu)
 	}
 }
 
+/* Exit qualification: table 28-2. IRET's length is told as well (28.2.5). */
+static int exit_task_switch(struct ost_vcpu *vcpu)
+{
+	u64 qual = qualification(vcpu);
+	enum ost_task_source source = qual >> 30 & 3;
+	u32 len = source == OST_TASK_GATE ? 0 : ost_vmcs_get(to_vmx(vcpu), VM_EXIT_INSTRUCTION_LEN);
+
+	return ost_exit_task_switch(vcpu, qual, source, len);
+}
+
 static int exit_triple_fault(struct ost_vcpu *vcpu)
 {
 	vcpu->run->exit_reason = KVM_EXIT_SHUTDOWN;
@@ -265,6 +275,7 @@ static int (*const handlers[OST_VMX_NR_EXIT_INDEXES])(struct ost_vcpu *vcpu) = {
 	[EXIT_REASON_TRIPLE_FAULT] = exit_triple_fault,
 	[EXIT_REASON_INTERRUPT_WINDOW] = exit_irq_window,
 	[EXIT_REASON_NMI_WINDOW] = exit_nmi_window,
+	[EXIT_REASON_TASK_SWITCH] = exit_task_switch,
 	[EXIT_REASON_CPUID] = ost_exit_cpuid,
 	[REASON_GETSEC] = ost_exit_ud,
 	[EXIT_REASON_HLT] = ost_exit_hlt,

@@ -698,6 +698,101 @@ static void test_vector_state(void)
 	CHECK_FAULT(machine_do(&m, movups, 3), OST_VEC_UD, 0);
 }
 
+#define NEW_TSS 0xb000u
+
+/* Two tasks of 32 bits: 0x40 is the one that runs, 0x48 the one to come. */
+static int switch_task(struct ost_emul_task *t)
+{
+	ost_emul_begin(&m.e, NULL, 0);
+	return ost_emul_task_switch(&m.e, t);
+}
+
+static void two_tasks(void)
+{
+	unsigned int i;
+
+	machine_init(&m, OST_EMUL_PROT32);
+	machine_descriptor(&m, 0x08, 0, 0xfffff, 0x9a, 0xc);
+	machine_descriptor(&m, 0x10, 0, 0xfffff, 0x92, 0xc);
+	machine_descriptor(&m, 0x40, MACHINE_TSS, 0x67, 0x8b, 0);
+	machine_descriptor(&m, 0x48, NEW_TSS, 0x67, 0x89, 0);
+	m.seg[OST_TR] = (struct kvm_segment){
+		.selector = 0x40, .base = MACHINE_TSS, .limit = 0x67, .type = 11, .present = 1};
+	machine_put(&m, NEW_TSS + 0x20, 0x1234, 4);
+	machine_put(&m, NEW_TSS + 0x38, 0x5000, 4);
+	for (i = 0; i < 6; i++)
+		machine_put(&m, NEW_TSS + 0x48 + 4 * i, i == OST_CS ? 0x08 : 0x10, 4);
+}
+
+static void test_task_gate(void)
+{
+	struct ost_emul_task t = {.selector = 0x48, .source = OST_TASK_GATE, .external = true,
+				  .has_error_code = true, .error_code = 0x77, .return_rip = 0x4321};
+
+	two_tasks();
+	machine_put(&m, NEW_TSS + 0x64, 1, 2);
+	m.dr[7] = 0x7ff;
+	m.e.gpr[OST_RBX] = 0xbbbb;
+	CHECK_EQ(switch_task(&t), OST_EMUL_OK);
+	CHECK(t.debug_trap);
+	CHECK_EQ(m.e.rip, 0x1234);
+	CHECK_EQ(m.e.rflags, X86_EFLAGS_FIXED | X86_EFLAGS_NT);
+	CHECK_EQ(m.e.gpr[OST_RSP], 0x4ffc);
+	CHECK_EQ(machine_get(&m, 0x4ffc, 4), 0x77);
+	CHECK_EQ(m.dr[7], 0x7ff & ~0x155);
+	CHECK_EQ(m.cr[0] & X86_CR0_TS, X86_CR0_TS);
+	CHECK_EQ(m.seg[OST_TR].selector, 0x48);
+	CHECK_EQ(machine_get(&m, NEW_TSS, 2), 0x40);
+	CHECK_EQ(machine_get(&m, MACHINE_TSS + 0x20, 4), 0x4321);
+	CHECK_EQ(machine_get(&m, MACHINE_TSS + 0x34, 4), 0xbbbb);
+	CHECK_EQ(machine_get(&m, MACHINE_GDT + 0x45, 1), 0x8b);
+	CHECK_EQ(machine_get(&m, MACHINE_GDT + 0x4d, 1), 0x8b);
+}
+
+static void test_task_faults(void)
+{
+	struct ost_emul_task t = {.selector = 0x48, .source = OST_TASK_GATE, .external = true};
+
+	/* In the old task, without a trace; an external event shows in the error code. */
+	two_tasks();
+	machine_put(&m, MACHINE_GDT + 0x4d, 0x8b, 1);
+	CHECK_FAULT(switch_task(&t), OST_VEC_GP, 0x49);
+	machine_put(&m, MACHINE_GDT + 0x4d, 0x09, 1);
+	CHECK_FAULT(switch_task(&t), OST_VEC_NP, 0x49);
+	t.source = OST_TASK_IRET;
+	t.external = false;
+	CHECK_FAULT(switch_task(&t), OST_VEC_TS, 0x48);
+	t.selector = 0x4c;
+	CHECK_FAULT(switch_task(&t), OST_VEC_TS, 0x4c);
+	t.selector = 0x100;
+	t.source = OST_TASK_JMP;
+	CHECK_FAULT(switch_task(&t), OST_VEC_GP, 0x100);
+	CHECK_EQ(m.e.rip, MACHINE_CODE);
+	CHECK_EQ(m.seg[OST_TR].selector, 0x40);
+	CHECK_EQ(machine_get(&m, MACHINE_GDT + 0x45, 1), 0x8b);
+
+	/* A lost race leaves all to be tried again; memory that is a device's is not for tasks. */
+	two_tasks();
+	t.selector = 0x48;
+	m.race = true;
+	CHECK_EQ(switch_task(&t), OST_EMUL_RETRY);
+	CHECK_EQ(m.e.rip, MACHINE_CODE);
+	m.page[MACHINE_TSS / 0x1000] = PAGE_DEVICE;
+	CHECK_EQ(switch_task(&t), OST_EMUL_UNHANDLEABLE);
+	m.page[MACHINE_TSS / 0x1000] = PAGE_RAM;
+	CHECK_EQ(switch_task(&t), OST_EMUL_OK);
+	CHECK_EQ(machine_get(&m, MACHINE_GDT + 0x45, 1), 0x89);
+
+	/* In the new one, with segments that a CPU can be entered with. */
+	two_tasks();
+	machine_put(&m, NEW_TSS + 0x4c, 0x0b, 4);
+	CHECK_FAULT(switch_task(&t), OST_VEC_TS, 0x08);
+	CHECK_EQ(m.e.rip, 0x1234);
+	CHECK_EQ(m.seg[OST_TR].selector, 0x48);
+	CHECK(m.seg[OST_CS].present && m.seg[OST_CS].dpl == 3 && m.seg[OST_SS].dpl == 3);
+	CHECK(m.seg[OST_SS].unusable);
+}
+
 int main(int argc, char **argv)
 {
 	tap_init(argc, argv);
@@ -716,5 +811,7 @@ int main(int argc, char **argv)
 	tap_run("system: real mode's far transfers", test_real_mode_far);
 	tap_run("system: stack sizes", test_stack_sizes);
 	tap_run("system: vector state", test_vector_state);
+	tap_run("system: a task gate", test_task_gate);
+	tap_run("system: task switches that fault", test_task_faults);
 	return tap_done();
 }
