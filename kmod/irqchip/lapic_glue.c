@@ -141,12 +141,11 @@ static u64 timer_cancel(struct ost_lapic *apic)
 {
 	struct lapic_glue *glue = glue_of(apic);
 	struct hrtimer *timer = &glue->timer;
-	u64 end = glue->vcpu->run_end_tsc;
 
-	if (end != OST_NO_RUN_END) {
+	if (glue->vcpu->run_end_tsc != OST_NO_RUN_END) {
 		glue->vcpu->run_end_tsc = OST_NO_RUN_END;
-		/* A time that has passed or none: it is the TSC that tells, not the host's clock. */
-		return end <= rdtsc() ? 1 : 0;
+		/* There was no time of the host's clock. */
+		return 0;
 	}
 	/* Waits for the callback, which takes no lock that we could hold, and no time. */
 	return hrtimer_cancel(timer) ? ktime_to_ns(hrtimer_get_expires(timer)) : 0;

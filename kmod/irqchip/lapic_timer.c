@@ -80,8 +80,9 @@ static void quiesce(struct ost_lapic *apic)
 		due_ns = apic->ops->timer_cancel(apic);
 		now_ns = apic->ops->now_ns(apic);
 		timer->armed = false;
-		/* The time had come, only the host was late. */
-		if (due_ns && now_ns >= due_ns)
+		/* The time had come, only the host was late; a deadline's comes by the TSC. */
+		if (deadline_mode(apic) ? !apic->ops->tsc_left_ns(apic, timer->tsc_deadline) :
+					  due_ns && now_ns >= due_ns)
 			ost_lapic_timer_fired(apic);
 		if (timer->running && periodic_mode(apic))
 			skip_periods(timer, now_ns);

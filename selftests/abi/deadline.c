@@ -5,6 +5,7 @@
  */
 #include <stdlib.h>
 #include <string.h>
+#include <sys/timex.h>
 #include <unistd.h>
 #include "kselftest_harness.h"
 #include "vm.h"
@@ -198,6 +199,29 @@ TEST_F(deadline, follows_the_tsc)
 	ASSERT_EQ(1, vcpu_set_msr(self->vcpu, MSR_TSC, tsc + 21 * 1000 * self->khz));
 	ASSERT_EQ(KVM_EXIT_IO, vcpu_run(self->vcpu));
 	EXPECT_EQ(DONE_PORT, self->vcpu->run->io.port);
+}
+
+/* The host's clock goes at a rate of its own, here slower by a tenth: a deadline has passed when the TSC says so. */
+TEST_F(deadline, that_has_passed_is_not_lost_by_the_next)
+{
+	struct timex slow = { .modes = ADJ_TICK, .tick = 9000 }, usual = { .modes = ADJ_TICK, .tick = 10000 };
+	struct kvm_lapic_state state;
+	struct kvm_regs regs;
+	uint64_t tsc;
+
+	if (dev_is_reference())
+		SKIP(return, "stock KVM goes by the host's clock");
+	vm_load(&self->vm, VM_CODE_GPA, leave);
+	ASSERT_LE(0, adjtimex(&slow));
+	EXPECT_EQ(ONE_PORT, run(self->vcpu, 200 * self->khz, 0));
+	EXPECT_EQ(0, ioctl(self->vcpu->fd, KVM_GET_REGS, &regs));
+	do
+		EXPECT_EQ(1, vcpu_get_msr(self->vcpu, MSR_TSC, &tsc));
+	while (tsc < regs.r8);
+	EXPECT_EQ(1, vcpu_set_msr(self->vcpu, MSR_DEADLINE, tsc + 3600 * 1000 * self->khz));
+	ASSERT_LE(0, adjtimex(&usual));
+	ASSERT_EQ(0, ioctl(self->vcpu->fd, KVM_GET_LAPIC, &state));
+	EXPECT_EQ(1U << (VECTOR % 32), *(uint32_t *)&state.regs[APIC_IRR + VECTOR / 32 * 16]);
 }
 
 TEST_HARNESS_MAIN
