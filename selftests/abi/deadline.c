@@ -215,9 +215,9 @@ TEST_F(deadline, that_has_passed_is_not_lost_by_the_next)
 	ASSERT_LE(0, adjtimex(&slow));
 	EXPECT_EQ(ONE_PORT, run(self->vcpu, 200 * self->khz, 0));
 	EXPECT_EQ(0, ioctl(self->vcpu->fd, KVM_GET_REGS, &regs));
-	do
-		EXPECT_EQ(1, vcpu_get_msr(self->vcpu, MSR_TSC, &tsc));
-	while (tsc < regs.r8);
+	do {
+		ASSERT_EQ(1, vcpu_get_msr(self->vcpu, MSR_TSC, &tsc));
+	} while (tsc < regs.r8);
 	EXPECT_EQ(1, vcpu_set_msr(self->vcpu, MSR_DEADLINE, tsc + 3600 * 1000 * self->khz));
 	ASSERT_LE(0, adjtimex(&usual));
 	ASSERT_EQ(0, ioctl(self->vcpu->fd, KVM_GET_LAPIC, &state));
