@@ -33,6 +33,17 @@ static void on_event(struct ost_lapic *apic)
 	ost_vcpu_kick(vcpu);
 }
 
+static void on_arrival(struct ost_lapic *apic)
+{
+	struct ost_vcpu *vcpu = glue_of(apic)->vcpu;
+
+	/* Who finds the mark made relies on us to tell: that must not wait for the scheduler. */
+	preempt_disable();
+	if (ost_lapic_mark_arrivals(apic) && !ost_vcpu_notify(vcpu))
+		on_event(apic);
+	preempt_enable();
+}
+
 static int on_special(struct ost_lapic *apic, enum ost_delivery delivery, u8 vector)
 {
 	struct ost_vcpu *vcpu = glue_of(apic)->vcpu;
@@ -154,6 +165,7 @@ static u64 timer_cancel(struct ost_lapic *apic)
 
 static const struct ost_lapic_ops ops = {
 	.event = on_event,
+	.arrived = on_arrival,
 	.special = on_special,
 	.send = on_send,
 	.eoi = on_eoi,

@@ -14,6 +14,12 @@ static void on_event(struct ost_lapic *apic)
 	__atomic_fetch_add(&fixture_of(apic)->events, 1, __ATOMIC_SEQ_CST);
 }
 
+static void on_arrival(struct ost_lapic *apic)
+{
+	if (ost_lapic_mark_arrivals(apic))
+		on_event(apic);
+}
+
 static int on_special(struct ost_lapic *apic, enum ost_delivery delivery, u8 vector)
 {
 	struct fixture *f = fixture_of(apic);
@@ -93,6 +99,7 @@ static u64 timer_cancel(struct ost_lapic *apic)
 
 static const struct ost_lapic_ops ops = {
 	.event = on_event,
+	.arrived = on_arrival,
 	.special = on_special,
 	.send = on_send,
 	.eoi = on_eoi,
