@@ -38,7 +38,7 @@ struct ost_hw_caps {
 	/* run() ends by itself at vcpu->run_end_tsc if that is no farther away; 0 if it can't. */
 	u64 run_end_cycles;
 	bool delivers_interrupts; /* the CPU can take interrupts out of a LAPIC's register page */
-	bool posts_interrupts;	/* and what has arrived for the LAPIC, when it is notified in the guest */
+	bool posts_interrupts;	/* and what was posted to the LAPIC, when it is notified in the guest */
 	/* Instructions that the CPU has and guests can't be given. */
 	bool no_rdtscp, no_invpcid, no_xsaves;
 };
@@ -155,7 +155,7 @@ struct ost_backend {
 	void (*apic_changed)(struct ost_vcpu *vcpu);
 
 	/*
-	 * Makes the vCPU that runs on that CPU take its LAPIC's arrivals without an exit. Only where
+	 * Makes the vCPU that runs on that CPU take what was posted to its LAPIC without an exit. Only where
 	 * ost_hw_caps.posts_interrupts. Any context, preemption disabled.
 	 */
 	void (*notify)(int cpu);

@@ -71,7 +71,7 @@ bool ost_vcpu_notify(struct ost_vcpu *vcpu)
 
 	if (!ost_hw_caps.posts_interrupts || READ_ONCE(vcpu->mode) != OST_MODE_IN_GUEST)
 		return false;
-	/* The CPU of that run or of a later one, which looks at the arrivals before it enters. */
+	/* The CPU of that run or of a later one, which looks at what was posted before it enters. */
 	smp_rmb();
 	cpu = READ_ONCE(vcpu->cpu);
 	/* On this CPU it is the vCPU's own thread, between two entries. */

@@ -23,10 +23,8 @@
  * poster that found the word's bit set did so before it was cleared, with its IRR bit visible to
  * that second look.
  *
- * Where arrivals are deferred, 2 and 3 are of `arrivals` instead, PIR and ON; b takes them into IRR
- * first, ON cleared before PIR is read. Who finds ON set in 3 stops there: whoever set it is between 3
- * and 5 or has made the request, and the look that clears it, which is still to come, sees 2. Where a CPU
- * in the guest does the looking, docs/locking.md, "Posted interrupts", has 4 and 5.
+ * Where arrivals are deferred, 2 and 3 are of `arrived` and any_arrived instead; b takes them into
+ * IRR first. The rest is the same. For those that are posted see docs/locking.md.
  */
 #include "lapic.h"
 
@@ -105,8 +103,10 @@ void ost_lapic_replace_irr(struct ost_lapic *apic, u32 word, u32 val)
 {
 	apic->vectors_changed = true;
 	/* Two words of IRR share one of these. */
-	if (!(word % 2))
-		(void)xchg(&apic->arrivals.vectors[word / 2], 0);
+	if (!(word % 2)) {
+		(void)xchg(&apic->arrived[word / 2], 0);
+		(void)xchg(&apic->posted.vectors[word / 2], 0);
+	}
 	ost_lapic_reg_set(apic, APIC_IRR + 0x10 * word, val);
 	irr_word_emptied(apic, word);
 }
@@ -145,9 +145,16 @@ static int arrive(struct ost_lapic *apic, u8 vector)
 	/* Whether it still is pending when this one is collected is not known yet: a guess. */
 	bool pending = vector_test(apic, APIC_IRR, vector);
 
-	if (test_and_set_bit(vector, apic->arrivals.vectors))
+	if (apic->ops->may_post(apic, vector)) {
+		if (test_and_set_bit(vector, apic->posted.vectors))
+			return 0;
+		apic->ops->posted(apic);
+		return !pending;
+	}
+	if (test_and_set_bit(vector, apic->arrived))
 		return 0;
-	apic->ops->arrived(apic);
+	WRITE_ONCE(apic->any_arrived, true);
+	apic->ops->event(apic);
 	return !pending;
 }
 
@@ -162,24 +169,32 @@ static void collect_word(struct ost_lapic *apic, u32 word, u32 bits)
 	apic->vectors_changed = true;
 }
 
-void ost_lapic_collect(struct ost_lapic *apic)
+static void collect_from(struct ost_lapic *apic, unsigned long *vectors)
 {
-	struct ost_lapic_arrivals *arrivals = &apic->arrivals;
 	u32 i;
 
-	if (likely(!test_bit(0, &arrivals->outstanding)))
-		return;
-	/* Before the bits are looked at: whoever sets one after that sets this again. */
-	clear_bit(0, &arrivals->outstanding);
-	smp_mb__after_atomic();
-	for (i = 0; i < ARRAY_SIZE(arrivals->vectors); i++) {
+	for (i = 0; i < IRR_WORDS / 2; i++) {
 		unsigned long bits;
 
-		if (!READ_ONCE(arrivals->vectors[i]))
+		if (!READ_ONCE(vectors[i]))
 			continue;
-		bits = xchg(&arrivals->vectors[i], 0);
+		bits = xchg(&vectors[i], 0);
 		collect_word(apic, 2 * i, bits);
 		collect_word(apic, 2 * i + 1, bits >> 32);
+	}
+}
+
+void ost_lapic_collect(struct ost_lapic *apic)
+{
+	/* Before the bits are looked at: whoever sets one after that sets this again. */
+	if (unlikely(test_bit(0, &apic->posted.outstanding))) {
+		clear_bit(0, &apic->posted.outstanding);
+		smp_mb__after_atomic();
+		collect_from(apic, apic->posted.vectors);
+	}
+	if (unlikely(READ_ONCE(apic->any_arrived))) {
+		(void)xchg(&apic->any_arrived, false);
+		collect_from(apic, apic->arrived);
 	}
 }
 

@@ -122,7 +122,7 @@ static void dump_control(struct ost_vmx_vcpu *vmx)
 	if (ost_vmx_config.posted && vmx->vcpu.apic)
 		pr_err("posted interrupts at %llx outstanding %lu vector %02llx\n",
 		       ost_vmcs_read(vmx, POSTED_INTR_DESC_ADDR),
-		       READ_ONCE(vmx->vcpu.apic->arrivals.outstanding),
+		       READ_ONCE(vmx->vcpu.apic->posted.outstanding),
 		       ost_vmcs_read(vmx, POSTED_INTR_NV));
 	if (vmx->pml.log)
 		pr_err("pml at %llx index %llu, handed over from %u\n",

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Host interrupts that an exit has acknowledged (SDM vol. 3C, 28.2.2, "acknowledge interrupt on exit"): the
- * LAPIC holds them as in service and does not raise them again, so their gate is called by hand.
+ * Host interrupts that an exit has acknowledged (SDM vol. 3C, 28.2.2): the LAPIC holds them as in service
+ * and does not raise them again, so their gate is called by hand.
  */
 #include <linux/linkage.h>
 #include <asm/nospec-branch.h>
@@ -9,7 +9,10 @@
 
 .text
 
-/* RDI: the gate's address. The stack as the CPU would have it: aligned, then SS, RSP, RFLAGS, CS, RIP (vol. 3A, 6.14). */
+/*
+ * RDI: the gate's address. The stack is as the CPU would have it: aligned, then SS, RSP, RFLAGS, CS and RIP
+ * (vol. 3A, 6.14).
+ */
 SYM_FUNC_START(ost_vmx_call_gate)
 	push %rbp
 	mov %rsp, %rbp

@@ -2,11 +2,11 @@
 /*
  * Posted interrupts (SDM vol. 3C, 30.6): what arrives for a vCPU in the guest gets there with no exit.
  *
- * The LAPIC's arrivals are the posted-interrupt descriptor. Whoever makes the first one sends the
- * notification vector to the CPU that runs the vCPU; if it still does, the CPU takes the arrivals into IRR
- * by itself. The vector and its handler, which does nothing, are those that the kernel has for the stock
- * module: it is no matter who else uses it, since a notification too many does nothing in the guest, and
- * one that finds the CPU outside of it leaves the arrivals to the next entry (apicv.c).
+ * The LAPIC's `posted` is the descriptor. Whoever is the first to set a bit there sends the
+ * notification vector to the CPU that runs the vCPU; if it still does, the CPU takes the bits into IRR by
+ * itself. The vector and its handler, which does nothing, are those that the kernel has for the stock
+ * module. It is no matter who else uses it: a notification too many does nothing in the guest, and one
+ * that finds the CPU outside of it leaves the bits to the next entry (apicv.c, docs/locking.md).
  *
  * It takes "acknowledge interrupt on exit" (27.2.1.1), so host interrupts that end a run are given to the
  * host's handlers here.
@@ -18,7 +18,12 @@
 #include "../irqchip/lapic.h"
 #include "vmx.h"
 
-/* IRET frames and segments of gates are the IDT's: with FRED there would be none (cap.c refuses it). */
+/* PIR in bits 255:0, ON in bit 256 of 512, at 64 bytes. */
+static_assert(sizeof(struct ost_lapic_posted) == 64 && __alignof__(struct ost_lapic_posted) == 64 &&
+	      offsetof(struct ost_lapic_posted, vectors) == 0 &&
+	      offsetof(struct ost_lapic_posted, outstanding) == 32);
+
+/* One for all CPUs, and for good. */
 static const gate_desc *idt __read_mostly;
 
 /* The kernel's handler for the vector is built in where the stock module can be. */
@@ -48,7 +53,7 @@ void ost_vmx_posted_write_constants(struct ost_vmx_vcpu *vmx)
 	if (!ost_vmx_config.posted || !vmx->vcpu.apic)
 		return;
 	ost_vmwrite(POSTED_INTR_NV, POSTED_INTR_VECTOR);
-	ost_vmwrite(POSTED_INTR_DESC_ADDR, virt_to_phys(&vmx->vcpu.apic->arrivals));
+	ost_vmwrite(POSTED_INTR_DESC_ADDR, virt_to_phys(&vmx->vcpu.apic->posted));
 }
 
 void ost_vmx_posted_apic_changed(struct ost_vmx_vcpu *vmx)

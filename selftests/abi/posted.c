@@ -32,13 +32,15 @@ GUEST_CODE(receiver, 64,
 GUEST_CODE(halting, 64,
 	   "movl $0x1ff, 0xf0(%rsi)\n movl $1, 8(%rdi)\n"
 	   "1: sti\n hlt\n cli\n cmpl %ebx, (%rdi)\n jne 1b\n outb %al, $0x10\n");
+GUEST_CODE(exiting, 64,
+	   "movl $0x1ff, 0xf0(%rsi)\n movl %ebx, %r8d\n sti\n movl $1, 8(%rdi)\n"
+	   "1: cpuid\n cmpl %r8d, (%rdi)\n jne 1b\n outb %al, $0x10\n");
 GUEST_CODE(handler, 64, "incl (%rdi)\n movl $0, 0xb0(%rsi)\n iretq\n");
 
 FIXTURE(posted)
 {
 	struct vm vm;
 	struct vcpu *sender, *receiver;
-	uint32_t *counter;
 };
 
 static int set_tables(struct vcpu *vcpu)
@@ -164,7 +166,15 @@ TEST_F(posted, to_a_running_vcpu)
 	}
 }
 
-/* The notification often comes when the vCPU has just halted, or is about to run. */
+/* Notifications find the CPU outside of the guest as often as in it. */
+TEST_F(posted, to_an_exiting_vcpu)
+{
+	if (!two_cpus())
+		SKIP(return, "one CPU");
+	vm_load(&self->vm, RECEIVER_GPA, exiting);
+	EXPECT_LE(0, run_both(self->sender, self->receiver));
+}
+
 TEST_F(posted, to_a_halting_vcpu)
 {
 	if (!two_cpus())
