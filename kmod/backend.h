@@ -38,6 +38,7 @@ struct ost_hw_caps {
 	/* run() ends by itself at vcpu->run_end_tsc if that is no farther away; 0 if it can't. */
 	u64 run_end_cycles;
 	bool delivers_interrupts; /* the CPU can take interrupts out of a LAPIC's register page */
+	bool posts_interrupts;	/* and what was posted to the LAPIC, when it is notified in the guest */
 	/* Instructions that the CPU has and guests can't be given. */
 	bool no_rdtscp, no_invpcid, no_xsaves;
 };
@@ -95,7 +96,7 @@ struct ost_backend {
 	 * nothing but the vCPU's own state have been handled. [irqoff]
 	 */
 	enum ost_exit_fast (*run)(struct ost_vcpu *vcpu);
-	/* Machine checks and NMIs that the exit stands for, given to the host. [irqoff] */
+	/* Machine checks and acknowledged interrupts that the exit stands for, given to the host. [irqoff] */
 	void (*handle_exit_irqoff)(struct ost_vcpu *vcpu);
 	/*
 	 * Handles the last exit. OST_RUN, OST_USER or -errno. Entered [atomic] with the guest's FPU
@@ -154,6 +155,12 @@ struct ost_backend {
 	void (*apic_changed)(struct ost_vcpu *vcpu);
 
 	/*
+	 * Makes the vCPU that runs on that CPU take what was posted to its LAPIC without an exit. Only where
+	 * ost_hw_caps.posts_interrupts. Any context, preemption disabled.
+	 */
+	void (*notify)(int cpu);
+
+	/*
 	 * Gives ost_mmu_mark_written() what the CPU has noted of the vCPU's writes, all of it from
 	 * before its last exit. Only where pte_format->logs_writes. Any thread; does not sleep.
 	 */
@@ -194,6 +201,7 @@ DECLARE_STATIC_CALL(ost_irq_allowed, *((struct ost_backend *)0)->irq_allowed);
 DECLARE_STATIC_CALL(ost_inject_irq, *((struct ost_backend *)0)->inject_irq);
 DECLARE_STATIC_CALL(ost_set_interrupt_shadow, *((struct ost_backend *)0)->set_interrupt_shadow);
 DECLARE_STATIC_CALL(ost_get_cpl, *((struct ost_backend *)0)->get_cpl);
+DECLARE_STATIC_CALL(ost_notify, *((struct ost_backend *)0)->notify);
 DECLARE_STATIC_CALL(ost_vcpu_load_hw, *((struct ost_backend *)0)->vcpu_load);
 DECLARE_STATIC_CALL(ost_vcpu_put_hw, *((struct ost_backend *)0)->vcpu_put);
 

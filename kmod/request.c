@@ -65,6 +65,21 @@ void ost_vcpu_kick(struct ost_vcpu *vcpu)
 	put_cpu();
 }
 
+bool ost_vcpu_notify(struct ost_vcpu *vcpu)
+{
+	int cpu;
+
+	if (!ost_hw_caps.posts_interrupts || READ_ONCE(vcpu->mode) != OST_MODE_IN_GUEST)
+		return false;
+	/* The CPU of that run or of a later one, which looks at what was posted before it enters. */
+	smp_rmb();
+	cpu = READ_ONCE(vcpu->cpu);
+	/* On this CPU it is the vCPU's own thread, between two entries. */
+	if (cpu != smp_processor_id() && cpu_online(cpu))
+		static_call(ost_notify)(cpu);
+	return true;
+}
+
 static void leave_guest_ipi(void *unused)
 {
 	/* The interrupt itself made the vCPU exit. */

@@ -81,8 +81,8 @@ static bool enter_guest(struct ost_vcpu *vcpu)
 	static_call(ost_handle_exit_irqoff)(vcpu);
 
 	/*
-	 * A host interrupt that ended the run is taken here; its tick is to be accounted to the guest, so
-	 * the accounting ends after it.
+	 * A host interrupt that ended the run is taken here, if it was not above; its tick is to be accounted
+	 * to the guest, so the accounting ends after it.
 	 */
 	local_irq_enable();
 	nop();

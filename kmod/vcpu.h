@@ -177,6 +177,11 @@ static inline bool ost_request_take(struct ost_vcpu *vcpu, enum ost_req req)
 
 /* A vCPU that is in the guest leaves it; one that sleeps wakes. Any context. */
 void ost_vcpu_kick(struct ost_vcpu *vcpu);
+/*
+ * Something was posted to the LAPIC: if the vCPU is in the guest and the CPU can take them there, makes it do so.
+ * False when it is to be told by a request. Any context, preemption disabled.
+ */
+bool ost_vcpu_notify(struct ost_vcpu *vcpu);
 /* Wakes it if it sleeps; true if it did. Any context. */
 bool ost_vcpu_wake(struct ost_vcpu *vcpu);
 

@@ -182,6 +182,11 @@ void ost_eoi_exits(struct ost_vm *vm, u64 vectors[4])
 	vectors[0] &= ~0xffffull;
 }
 
+bool ost_eoi_exit(struct ost_vm *vm, u8 vector)
+{
+	return test_bit(vector, vm->irqs.ioapic->model.vectors);
+}
+
 void ost_ioapic_get(struct ost_vm *vm, struct kvm_ioapic_state *out)
 {
 	struct ost_ioapic *ioapic = vm->irqs.ioapic;

@@ -150,6 +150,8 @@ int ost_lapic_written(struct ost_vcpu *vcpu, u32 offset);
  */
 u32 ost_eoi_exits_version(struct ost_vm *vm);
 void ost_eoi_exits(struct ost_vm *vm, u64 vectors[4]);
+/* Is it one of them now? Any context. */
+bool ost_eoi_exit(struct ost_vm *vm, u8 vector);
 bool ost_lapic_enabled(struct ost_vcpu *vcpu);
 /* Moves an expired timer's interrupt into the IRR (OST_REQ_APIC_TIMER). [vcpu] */
 void ost_lapic_timer_inject(struct ost_vcpu *vcpu);

@@ -24,7 +24,7 @@
  * that second look.
  *
  * Where arrivals are deferred, 2 and 3 are of `arrived` and any_arrived instead; b takes them into
- * IRR first. The rest is the same.
+ * IRR first. The rest is the same. For those that are posted see docs/locking.md.
  */
 #include "lapic.h"
 
@@ -103,8 +103,10 @@ void ost_lapic_replace_irr(struct ost_lapic *apic, u32 word, u32 val)
 {
 	apic->vectors_changed = true;
 	/* Two words of IRR share one of these. */
-	if (!(word % 2))
+	if (!(word % 2)) {
 		(void)xchg(&apic->arrived[word / 2], 0);
+		(void)xchg(&apic->posted.vectors[word / 2], 0);
+	}
 	ost_lapic_reg_set(apic, APIC_IRR + 0x10 * word, val);
 	irr_word_emptied(apic, word);
 }
@@ -143,6 +145,12 @@ static int arrive(struct ost_lapic *apic, u8 vector)
 	/* Whether it still is pending when this one is collected is not known yet: a guess. */
 	bool pending = vector_test(apic, APIC_IRR, vector);
 
+	if (apic->ops->may_post(apic, vector)) {
+		if (test_and_set_bit(vector, apic->posted.vectors))
+			return 0;
+		apic->ops->posted(apic);
+		return !pending;
+	}
 	if (test_and_set_bit(vector, apic->arrived))
 		return 0;
 	WRITE_ONCE(apic->any_arrived, true);
@@ -161,22 +169,32 @@ static void collect_word(struct ost_lapic *apic, u32 word, u32 bits)
 	apic->vectors_changed = true;
 }
 
-void ost_lapic_collect(struct ost_lapic *apic)
+static void collect_from(struct ost_lapic *apic, unsigned long *vectors)
 {
 	u32 i;
 
-	if (likely(!READ_ONCE(apic->any_arrived)))
-		return;
-	/* Before the bits are looked at: whoever sets one after that sets this again. */
-	(void)xchg(&apic->any_arrived, false);
-	for (i = 0; i < ARRAY_SIZE(apic->arrived); i++) {
+	for (i = 0; i < IRR_WORDS / 2; i++) {
 		unsigned long bits;
 
-		if (!READ_ONCE(apic->arrived[i]))
+		if (!READ_ONCE(vectors[i]))
 			continue;
-		bits = xchg(&apic->arrived[i], 0);
+		bits = xchg(&vectors[i], 0);
 		collect_word(apic, 2 * i, bits);
 		collect_word(apic, 2 * i + 1, bits >> 32);
+	}
+}
+
+void ost_lapic_collect(struct ost_lapic *apic)
+{
+	/* Before the bits are looked at: whoever sets one after that sets this again. */
+	if (unlikely(test_bit(0, &apic->posted.outstanding))) {
+		clear_bit(0, &apic->posted.outstanding);
+		smp_mb__after_atomic();
+		collect_from(apic, apic->posted.vectors);
+	}
+	if (unlikely(READ_ONCE(apic->any_arrived))) {
+		(void)xchg(&apic->any_arrived, false);
+		collect_from(apic, apic->arrived);
 	}
 }
 

@@ -14,7 +14,8 @@
  *
  * CPUs that virtualize the APIC work on the register page while the guest runs. Where they deliver
  * interrupts themselves ("deferred"), IRR and irr_words are the own thread's and the CPU's alone:
- * what arrives waits in `arrived` until the own thread collects it, outside of the guest.
+ * what arrives waits in `arrived` until the own thread collects it, outside of the guest, or in `posted`,
+ * where also the CPU takes it in the guest.
  */
 #ifndef OST_IRQCHIP_LAPIC_H
 #define OST_IRQCHIP_LAPIC_H
@@ -53,6 +54,16 @@ enum ost_apic_mode {
 struct ost_lapic_ops {
 	/* An interrupt was posted, or a lower priority may let one through. Any context. */
 	void (*event)(struct ost_lapic *apic);
+	/*
+	 * May the CPU take a vector that arrives while the guest runs? Asked where arrivals are deferred.
+	 * Any context.
+	 */
+	bool (*may_post)(struct ost_lapic *apic, u8 vector);
+	/*
+	 * A bit of `posted` was set: calls ost_lapic_mark_posted() and, if that is true, sees to it that the
+	 * CPU or the own thread takes what is there. Any context.
+	 */
+	void (*posted)(struct ost_lapic *apic);
 	/* NMI, INIT, SIPI arrive: 1 taken, -1 not. Any context. */
 	int (*special)(struct ost_lapic *apic, enum ost_delivery delivery, u8 vector);
 	/* The guest sends an IPI. Own thread. */
@@ -82,6 +93,16 @@ struct ost_lapic_timer {
 	unsigned long pending;	/* bit 0: expired, not yet acted on [any] */
 };
 
+/*
+ * What has arrived and the CPU may take while the guest runs: a posted-interrupt descriptor (SDM vol. 3C,
+ * 30.6). The rest of that is software's; only an IOMMU that posts would look at it.
+ */
+struct ost_lapic_posted {
+	unsigned long vectors[4];	/* PIR: by vector, 64 each [any] */
+	unsigned long outstanding;	/* bit 0, ON: there may be bits in PIR [any] */
+	unsigned long unused[3];
+} __aligned(64);
+
 struct ost_lapic {
 	const struct ost_lapic_ops *ops;
 	u8 *regs;		/* a page: the register page in the ABI's layout */
@@ -92,11 +113,12 @@ struct ost_lapic {
 	bool dest_changed;	/* what others address it by changed; the glue clears it */
 	u32 isr_words;		/* bit i: ISR word i is not 0 */
 	unsigned long irr_words; /* bit i: IRR word i may be not 0 [any] */
-	bool deferred;		/* arrivals wait in `arrived`; set before the first and for good */
+	bool deferred;		/* arrivals wait in `arrived` or `posted`; set before the first and for good */
 	bool cpu_delivers;	/* the CPU moves vectors from IRR to ISR, ends them, sends SELF IPIs */
 	bool vectors_changed;	/* we changed IRR, ISR or what of them counts; the backend clears it */
 	bool any_arrived;	/* there may be bits in `arrived` [any] */
 	unsigned long arrived[4];	/* by vector, 64 each [any] */
+	struct ost_lapic_posted posted;
 	/* Registers as last written through the model: what a write by the CPU has replaced. */
 	u32 last[KVM_APIC_REG_SIZE / 0x10];
 	atomic_t errors;	/* ESR bits since the last write to ESR [any] */
@@ -178,6 +200,12 @@ int ost_lapic_take(struct ost_lapic *apic);
 /* Recomputes PPR after TPR or ISR changed. Own thread. */
 void ost_lapic_update_ppr(struct ost_lapic *apic);
 void ost_lapic_set_tpr(struct ost_lapic *apic, u8 tpr);
+/* True for the first that is posted since `posted` was looked at: it has to be told of. Full barrier. Any context. */
+static inline bool ost_lapic_mark_posted(struct ost_lapic *apic)
+{
+	return !test_and_set_bit(0, &apic->posted.outstanding);
+}
+
 /* Takes what has arrived into IRR. Nothing where arrivals are not deferred. Own thread. */
 void ost_lapic_collect(struct ost_lapic *apic);
 /*

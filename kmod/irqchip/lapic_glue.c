@@ -32,6 +32,26 @@ static void on_event(struct ost_lapic *apic)
 	ost_vcpu_kick(vcpu);
 }
 
+/*
+ * Ends of the IOAPIC's vectors are to exit. A CPU that runs a guest knows which they were at its last entry, so
+ * what has such a vector by now waits for the next one. The IOAPIC sends under its lock, which guards them.
+ */
+static bool may_post(struct ost_lapic *apic, u8 vector)
+{
+	return ost_hw_caps.posts_interrupts && !ost_eoi_exit(glue_of(apic)->vcpu->vm, vector);
+}
+
+static void on_posted(struct ost_lapic *apic)
+{
+	struct ost_vcpu *vcpu = glue_of(apic)->vcpu;
+
+	/* Who finds the mark made relies on us to tell: that must not wait for the scheduler. */
+	preempt_disable();
+	if (ost_lapic_mark_posted(apic) && !ost_vcpu_notify(vcpu))
+		on_event(apic);
+	preempt_enable();
+}
+
 static int on_special(struct ost_lapic *apic, enum ost_delivery delivery, u8 vector)
 {
 	struct ost_vcpu *vcpu = glue_of(apic)->vcpu;
@@ -153,6 +173,8 @@ static u64 timer_cancel(struct ost_lapic *apic)
 
 static const struct ost_lapic_ops ops = {
 	.event = on_event,
+	.may_post = may_post,
+	.posted = on_posted,
 	.special = on_special,
 	.send = on_send,
 	.eoi = on_eoi,

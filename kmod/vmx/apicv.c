@@ -123,6 +123,7 @@ void ost_vmx_apic_changed(struct ost_vcpu *vcpu)
 	count_elsewhere(vmx, !(vmx->apic_controls & SECONDARY_EXEC_VIRTUALIZE_APIC_ACCESSES));
 	if (ost_hw_caps.delivers_interrupts)
 		ost_lapic_set_cpu_delivers(vcpu->apic, ost_vmx_delivers(vmx));
+	ost_vmx_posted_apic_changed(vmx);
 	ost_vmx_cpuid_changed(vcpu);
 	/* Translations to the page are cached as what they were under the control (30.4.5). */
 	ost_vmx_flush_tlb(vcpu);
@@ -137,6 +138,7 @@ void ost_vmx_apic_write_constants(struct ost_vmx_vcpu *vmx)
 		ost_vmwrite(VIRTUAL_APIC_PAGE_ADDR, virt_to_phys(vmx->virtual_apic));
 	if (vmx_vm->apic_access)
 		ost_vmwrite(APIC_ACCESS_ADDR, virt_to_phys(vmx_vm->apic_access));
+	ost_vmx_posted_write_constants(vmx);
 }
 
 /* --- entry and exit --- */
@@ -160,6 +162,8 @@ static void enter_delivering(struct ost_vmx_vcpu *vmx)
 
 	if (unlikely(vmx->eoi_exits_version != version))
 		load_eoi_exits(vmx, version);
+	/* What came with a notification that found the CPU outside of the guest, or too late. */
+	ost_lapic_collect(apic);
 	/* The CPU works PPR out by itself and looks for what can be delivered (27.3.2.5). */
 	if (apic->vectors_changed)
 		ost_vmwrite(GUEST_INTR_STATUS, ost_lapic_cpu_status(apic));

@@ -61,6 +61,7 @@ const struct ost_backend ost_vmx_backend = {
 	.update_tpr = ost_vmx_update_tpr,
 	.apic_changed = ost_vmx_apic_changed,
 
+	.notify = ost_vmx_notify,
 	.drain_dirty = ost_vmx_pml_drain,
 	.flush_tlb = ost_vmx_flush_tlb,
 	.skip_instruction = ost_vmx_skip_instruction,

@@ -62,6 +62,10 @@ static bool interrupt_delivery = true;
 module_param_named(vmx_interrupt_delivery, interrupt_delivery, bool, 0444);
 MODULE_PARM_DESC(vmx_interrupt_delivery, "let the CPU deliver and end the LAPIC's interrupts (default on; needs vmx_tpr_shadow)");
 
+static bool posted_interrupts = true;
+module_param_named(vmx_posted_interrupts, posted_interrupts, bool, 0444);
+MODULE_PARM_DESC(vmx_posted_interrupts, "let interrupts reach a running guest without an exit (default on; needs vmx_interrupt_delivery)");
+
 static bool x2apic = true;
 module_param_named(vmx_x2apic, x2apic, bool, 0444);
 MODULE_PARM_DESC(vmx_x2apic, "virtualize x2APIC mode (default on; needs vmx_tpr_shadow)");
@@ -207,7 +211,7 @@ static bool find_controls(struct ost_vmx_config *cfg, u64 basic, bool complain)
 	const struct controls sets[] = {
 		{ MSR_IA32_VMX_PINBASED_CTLS, MSR_IA32_VMX_TRUE_PINBASED_CTLS,
 		  PIN_BASED_EXT_INTR_MASK | PIN_BASED_NMI_EXITING | PIN_BASED_VIRTUAL_NMIS,
-		  PIN_BASED_VMX_PREEMPTION_TIMER,
+		  PIN_BASED_VMX_PREEMPTION_TIMER | PIN_BASED_POSTED_INTR,
 		  &cfg->pin, "pin-based" },
 		{ MSR_IA32_VMX_PROCBASED_CTLS, MSR_IA32_VMX_TRUE_PROCBASED_CTLS,
 		  CPU_BASED_USE_TSC_OFFSETTING | CPU_BASED_HLT_EXITING | CPU_BASED_MWAIT_EXITING |
@@ -228,7 +232,8 @@ static bool find_controls(struct ost_vmx_config *cfg, u64 basic, bool complain)
 		  &cfg->secondary, "secondary processor-based" },
 		{ MSR_IA32_VMX_EXIT_CTLS, MSR_IA32_VMX_TRUE_EXIT_CTLS,
 		  VM_EXIT_SAVE_DEBUG_CONTROLS | VM_EXIT_HOST_ADDR_SPACE_SIZE | VM_EXIT_LOAD_IA32_PAT |
-			  VM_EXIT_LOAD_IA32_EFER, 0,
+			  VM_EXIT_LOAD_IA32_EFER,
+		  VM_EXIT_ACK_INTR_ON_EXIT,
 		  &cfg->exit, "exit" },
 		{ MSR_IA32_VMX_ENTRY_CTLS, MSR_IA32_VMX_TRUE_ENTRY_CTLS,
 		  VM_ENTRY_LOAD_DEBUG_CONTROLS | VM_ENTRY_LOAD_IA32_PAT | VM_ENTRY_LOAD_IA32_EFER, 0,
@@ -358,6 +363,7 @@ static void choose_features(struct ost_vmx_config *cfg, u64 ept, u64 misc)
 	cfg->vpid = cfg->secondary & SECONDARY_EXEC_ENABLE_VPID;
 	cfg->tpr_shadow = cfg->cpu & CPU_BASED_TPR_SHADOW;
 	choose_apic(cfg);
+	cfg->posted = ost_vmx_posted_setup(cfg, posted_interrupts);
 	cfg->ept_ad = ept_ad && (ept & VMX_EPT_AD_BIT);
 	/* Dirty flags are what it follows (29.3.6). */
 	if (!pml || !cfg->ept_ad)
@@ -391,6 +397,7 @@ static void fill_caps(const struct ost_vmx_config *cfg, u64 ept)
 					   !cpu_mitigations_off();
 	ost_hw_caps.shares_cpus = !ost_vmx_kept();
 	ost_hw_caps.delivers_interrupts = cfg->apic & SECONDARY_EXEC_VIRTUAL_INTR_DELIVERY;
+	ost_hw_caps.posts_interrupts = cfg->posted;
 	ost_hw_caps.nr_tags = cfg->vpid ? ost_vmx_vpid_last - ost_vmx_vpid_first + 1 : 0;
 	ost_hw_caps.no_rdtscp = !(cfg->secondary & SECONDARY_EXEC_ENABLE_RDTSCP);
 	ost_hw_caps.no_invpcid = !(cfg->secondary & SECONDARY_EXEC_ENABLE_INVPCID);
@@ -420,6 +427,7 @@ static void show_features(const struct ost_vmx_config *cfg)
 	apic_registers = cfg->apic & SECONDARY_EXEC_APIC_REGISTER_VIRT;
 	interrupt_delivery = cfg->apic & SECONDARY_EXEC_VIRTUAL_INTR_DELIVERY;
 	x2apic = cfg->apic & SECONDARY_EXEC_VIRTUALIZE_X2APIC_MODE;
+	posted_interrupts = cfg->posted;
 	large_no_exec = ost_vmx_pte_format.large_no_exec;
 	stay_on = ost_vmx_kept();
 }

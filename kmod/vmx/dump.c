@@ -8,6 +8,7 @@
 #include <asm/msr.h>
 #include <asm/processor.h>
 #include "../cpuid.h"
+#include "../irqchip/lapic.h"
 #include "check.h"
 #include "vmx.h"
 
@@ -118,6 +119,11 @@ static void dump_control(struct ost_vmx_vcpu *vmx)
 		       ost_vmcs_read(vmx, GUEST_INTR_STATUS), ost_vmcs_read(vmx, EOI_EXIT_BITMAP0),
 		       ost_vmcs_read(vmx, EOI_EXIT_BITMAP1), ost_vmcs_read(vmx, EOI_EXIT_BITMAP2),
 		       ost_vmcs_read(vmx, EOI_EXIT_BITMAP3));
+	if (ost_vmx_config.posted && vmx->vcpu.apic)
+		pr_err("posted interrupts at %llx outstanding %lu vector %02llx\n",
+		       ost_vmcs_read(vmx, POSTED_INTR_DESC_ADDR),
+		       READ_ONCE(vmx->vcpu.apic->posted.outstanding),
+		       ost_vmcs_read(vmx, POSTED_INTR_NV));
 	if (vmx->pml.log)
 		pr_err("pml at %llx index %llu, handed over from %u\n",
 		       ost_vmcs_read(vmx, PML_ADDRESS), ost_vmcs_read(vmx, GUEST_PML_INDEX),

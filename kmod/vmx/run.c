@@ -301,8 +301,10 @@ void ost_vmx_handle_exit_irqoff(struct ost_vcpu *vcpu)
 
 	switch (vcpu->exit_index) {
 	case EXIT_REASON_EXTERNAL_INTERRUPT:
-		/* It was not acknowledged: it is taken as soon as the core enables interrupts. */
 		vcpu->stats.host_irqs++;
+		/* One that was not acknowledged is taken as soon as the core enables interrupts. */
+		if (ost_vmx_config.posted)
+			ost_vmx_take_host_irq(vmx);
 		break;
 	case EXIT_REASON_EXCEPTION_NMI:
 	case EXIT_REASON_MCE_DURING_VMENTRY:

@@ -29,6 +29,7 @@ struct ost_vmx_config {
 	bool ept_ad;
 	bool invept_context;		/* INVEPT of one EPTP; else of all */
 	bool tpr_shadow;
+	bool posted;			/* interrupts are posted, host interrupts acknowledged by exits */
 	bool preemption_timer;
 	u8 timer_shift;			/* it counts changes of this bit of the TSC (MISC bits 4:0) */
 	bool error_code_any;		/* any exception can be injected with or without one (BASIC bit 56) */
@@ -347,6 +348,25 @@ void ost_vmx_apic_leave(struct ost_vmx_vcpu *vmx);
 int ost_vmx_exit_apic_access(struct ost_vcpu *vcpu);
 int ost_vmx_exit_apic_write(struct ost_vcpu *vcpu);
 int ost_vmx_exit_eoi(struct ost_vcpu *vcpu);
+
+/* posted.c */
+/*
+ * Are interrupts posted? From the controls that there are, of which it leaves what will be in use. [load]
+ */
+bool ost_vmx_posted_setup(struct ost_vmx_config *cfg, bool wanted);
+/* Fields that stay as they are. In a section. */
+void ost_vmx_posted_write_constants(struct ost_vmx_vcpu *vmx);
+/* After apic_controls changed. [vcpu] */
+void ost_vmx_posted_apic_changed(struct ost_vmx_vcpu *vmx);
+void ost_vmx_notify(int cpu);
+/* Gives the interrupt that ended the run to the host's handler, if the exit has acknowledged it. [irqoff] */
+void ost_vmx_take_host_irq(struct ost_vmx_vcpu *vmx);
+
+/*
+ * irq.S: runs the handler of a gate of the IDT at this address, for an interrupt that was acknowledged.
+ * [irqoff], in no section; it may enable interrupts meanwhile (softirqs).
+ */
+void ost_vmx_call_gate(unsigned long offset);
 
 /* pml.c */
 int ost_vmx_pml_alloc(struct ost_vmx_vcpu *vmx);

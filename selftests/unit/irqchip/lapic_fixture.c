@@ -14,6 +14,17 @@ static void on_event(struct ost_lapic *apic)
 	__atomic_fetch_add(&fixture_of(apic)->events, 1, __ATOMIC_SEQ_CST);
 }
 
+static bool may_post(struct ost_lapic *apic, u8 vector)
+{
+	return fixture_of(apic)->posts;
+}
+
+static void on_posted(struct ost_lapic *apic)
+{
+	if (ost_lapic_mark_posted(apic))
+		on_event(apic);
+}
+
 static int on_special(struct ost_lapic *apic, enum ost_delivery delivery, u8 vector)
 {
 	struct fixture *f = fixture_of(apic);
@@ -93,6 +104,8 @@ static u64 timer_cancel(struct ost_lapic *apic)
 
 static const struct ost_lapic_ops ops = {
 	.event = on_event,
+	.may_post = may_post,
+	.posted = on_posted,
 	.special = on_special,
 	.send = on_send,
 	.eoi = on_eoi,

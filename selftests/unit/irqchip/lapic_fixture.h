@@ -14,6 +14,7 @@ struct fixture {
 	struct ost_lapic apic;
 	u8 page[4096] __aligned(4096);
 	u64 now_ns;
+	bool posts;			/* what arrives may be posted, where it is deferred */
 	bool armed;
 	u64 expires_ns, interval_ns;
 	u32 arms, cancels;

@@ -633,6 +633,38 @@ static void deferred(void)
 	CHECK_EQ(ost_lapic_find_irr(&f.apic), (u64)-1);
 }
 
+/* The same with a descriptor for the CPU, of whose first bit there is one telling. */
+static void posted_arrivals(void)
+{
+	fixture_init(&f, 0, true, true);
+	f.apic.deferred = true;
+	f.posts = true;
+	f.events = 0;
+	CHECK_EQ(ost_lapic_accept(&f.apic, OST_DELIVER_FIXED, 0x31, false), 1);
+	CHECK_EQ(ost_lapic_accept(&f.apic, OST_DELIVER_FIXED, 0x31, false), 0);
+	CHECK_EQ(ost_lapic_accept(&f.apic, OST_DELIVER_FIXED, 0xf1, false), 1);
+	CHECK_EQ(f.events, 1);
+	CHECK_EQ(f.apic.posted.vectors[0], 1ull << 0x31);
+	CHECK_EQ(f.apic.posted.vectors[3], 1ull << (0xf1 - 0xc0));
+	CHECK_EQ(f.apic.posted.outstanding, 1);
+	/* One that may not be is told of by itself, and collected with the rest. */
+	f.posts = false;
+	CHECK_EQ(ost_lapic_accept(&f.apic, OST_DELIVER_FIXED, 0x77, false), 1);
+	CHECK_EQ(f.events, 2);
+	ost_lapic_collect(&f.apic);
+	CHECK_EQ(f.apic.posted.outstanding, 0);
+	CHECK(fixture_bit(&f, APIC_IRR, 0x31));
+	CHECK(fixture_bit(&f, APIC_IRR, 0x77));
+	CHECK(fixture_bit(&f, APIC_IRR, 0xf1));
+	/* The next is told of again. A reset leaves nothing behind. */
+	f.posts = true;
+	CHECK_EQ(ost_lapic_accept(&f.apic, OST_DELIVER_FIXED, 0x99, false), 1);
+	CHECK_EQ(f.events, 3);
+	ost_lapic_model_reset(&f.apic, true);
+	ost_lapic_collect(&f.apic);
+	CHECK_EQ(ost_lapic_find_irr(&f.apic), (u64)-1);
+}
+
 /* The CPU moves vectors without keeping the model's summaries. */
 static void cpu_delivers(void)
 {
@@ -732,6 +764,7 @@ int main(int argc, char **argv)
 	tap_run("random traffic against an oracle", random_traffic);
 	tap_run("posts from other threads", concurrent_posts);
 	tap_run("arrivals wait while the CPU works on IRR", deferred);
+	tap_run("arrivals are posted", posted_arrivals);
 	tap_run("vectors that the CPU delivers", cpu_delivers);
 	tap_run("registers written by the CPU", written_by_cpu);
 	tap_run("x2APIC MSRs that the page answers", plain_msrs);
