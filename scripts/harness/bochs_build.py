@@ -80,7 +80,8 @@ _EDITS = [
      r"! IsValidPhyAddr(vm->pid_addr) || (vm->pid_addr & 63)"),
     # A notification that finds no posted interrupt, and none in VIRR, leaves RVI alone (30.6), rather than
     # having vector 255 delivered.
-    ("cpu/vapic.cc", r"  vector = (BX_CPU_THIS_PTR lapic->highest_priority_int\(virr\);)\n  if \(vector >= vm->rvi\) vm->rvi = vector;",
+    ("cpu/vapic.cc", r"  vector = (BX_CPU_THIS_PTR lapic->highest_priority_int\(virr\);)\n"
+     r"  if \(vector >= vm->rvi\) vm->rvi = vector;",
      r"  int highest = \1\n  if (highest > vm->rvi) vm->rvi = highest;"),
     # An interrupt of the host's that arrives while a virtual one waits for the guest's IF must not
     # deliver the virtual one (SDM vol. 3C, 29.2.2: only where RFLAGS.IF is 1).
