@@ -363,7 +363,8 @@ static void choose_features(struct ost_vmx_config *cfg, u64 ept, u64 misc)
 	cfg->vpid = cfg->secondary & SECONDARY_EXEC_ENABLE_VPID;
 	cfg->tpr_shadow = cfg->cpu & CPU_BASED_TPR_SHADOW;
 	choose_apic(cfg);
-	cfg->posted = ost_vmx_posted_setup(cfg, posted_interrupts);
+	/* In sections a host has hung with it (docs/decisions.md). */
+	cfg->posted = ost_vmx_posted_setup(cfg, posted_interrupts && ost_vmx_kept());
 	cfg->ept_ad = ept_ad && (ept & VMX_EPT_AD_BIT);
 	/* Dirty flags are what it follows (29.3.6). */
 	if (!pml || !cfg->ept_ad)
@@ -459,6 +460,12 @@ int ost_vmx_setup(void)
 	ost_vmx_read_capabilities(&capabilities);
 	cfg->revision = basic & BASIC_REVISION;
 	cfg->error_code_any = basic & BASIC_ERROR_CODE_ANY;
+	/*
+	 * A crash kernel is entered by writing CR4 without VMXE, which faults in VMX operation, and nobody turns
+	 * that off for us on the way: better not to be in it.
+	 */
+	if (!stay_on || kexec_crash_loaded())
+		static_branch_disable(&ost_vmx_stays_on);
 	choose_features(cfg, ept, misc);
 	rdmsrq(MSR_IA32_VMX_CR0_FIXED0, cfg->cr0_fixed);
 	rdmsrq(MSR_IA32_VMX_CR4_FIXED0, cfg->cr4_fixed);
@@ -474,12 +481,6 @@ int ost_vmx_setup(void)
 		pr_err("no VPIDs from %u to %u\n", vpid_first, vpid_last);
 		return -EINVAL;
 	}
-	/*
-	 * A crash kernel is entered by writing CR4 without VMXE, which faults in VMX operation, and nobody turns
-	 * that off for us on the way: better not to be in it.
-	 */
-	if (!stay_on || kexec_crash_loaded())
-		static_branch_disable(&ost_vmx_stays_on);
 	register_user_msrs();
 	ost_vmx_host_setup();
 	fill_caps(cfg, ept);
