@@ -62,9 +62,9 @@ static bool interrupt_delivery = true;
 module_param_named(vmx_interrupt_delivery, interrupt_delivery, bool, 0444);
 MODULE_PARM_DESC(vmx_interrupt_delivery, "let the CPU deliver and end the LAPIC's interrupts (default on; needs vmx_tpr_shadow)");
 
-static bool posted_interrupts = true;
+static bool posted_interrupts;
 module_param_named(vmx_posted_interrupts, posted_interrupts, bool, 0444);
-MODULE_PARM_DESC(vmx_posted_interrupts, "let interrupts reach a running guest without an exit (default on; needs vmx_interrupt_delivery)");
+MODULE_PARM_DESC(vmx_posted_interrupts, "let interrupts reach a running guest without an exit (default off, see docs/decisions.md; needs vmx_interrupt_delivery and vmx_stay_on)");
 
 static bool x2apic = true;
 module_param_named(vmx_x2apic, x2apic, bool, 0444);
