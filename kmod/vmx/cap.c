@@ -62,9 +62,9 @@ static bool interrupt_delivery = true;
 module_param_named(vmx_interrupt_delivery, interrupt_delivery, bool, 0444);
 MODULE_PARM_DESC(vmx_interrupt_delivery, "let the CPU deliver and end the LAPIC's interrupts (default on; needs vmx_tpr_shadow)");
 
-static bool posted_interrupts;
+static bool posted_interrupts = true;
 module_param_named(vmx_posted_interrupts, posted_interrupts, bool, 0444);
-MODULE_PARM_DESC(vmx_posted_interrupts, "let interrupts reach a running guest without an exit (default off, see docs/decisions.md; needs vmx_interrupt_delivery and vmx_stay_on)");
+MODULE_PARM_DESC(vmx_posted_interrupts, "let interrupts reach a running guest without an exit (default on; needs vmx_interrupt_delivery)");
 
 static bool x2apic = true;
 module_param_named(vmx_x2apic, x2apic, bool, 0444);
@@ -363,8 +363,7 @@ static void choose_features(struct ost_vmx_config *cfg, u64 ept, u64 misc)
 	cfg->vpid = cfg->secondary & SECONDARY_EXEC_ENABLE_VPID;
 	cfg->tpr_shadow = cfg->cpu & CPU_BASED_TPR_SHADOW;
 	choose_apic(cfg);
-	/* In sections a host has hung with it (docs/decisions.md). */
-	cfg->posted = ost_vmx_posted_setup(cfg, posted_interrupts && ost_vmx_kept());
+	cfg->posted = ost_vmx_posted_setup(cfg, posted_interrupts);
 	cfg->ept_ad = ept_ad && (ept & VMX_EPT_AD_BIT);
 	/* Dirty flags are what it follows (29.3.6). */
 	if (!pml || !cfg->ept_ad)

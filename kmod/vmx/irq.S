@@ -5,6 +5,7 @@
  */
 #include <linux/linkage.h>
 #include <asm/nospec-branch.h>
+#include <asm/processor-flags.h>
 #include <asm/segment.h>
 
 .text
@@ -20,6 +21,8 @@ SYM_FUNC_START(ost_vmx_call_gate)
 	push $__KERNEL_DS
 	push %rbp
 	pushf
+	/* As if it had come with interrupts on: the kernel leaves work for the end of such interrupts only. */
+	orl $X86_EFLAGS_IF, (%rsp)
 	push $__KERNEL_CS
 	/* The return address is the frame's RIP. IRET comes back to it with RSP as it is in RBP. */
 	CALL_NOSPEC rdi

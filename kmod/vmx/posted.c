@@ -73,6 +73,8 @@ void ost_vmx_take_host_irq(struct ost_vmx_vcpu *vmx)
 {
 	u32 info = ost_vmcs_get(vmx, VM_EXIT_INTR_INFO);
 
-	if (info & INTR_INFO_VALID_MASK)
-		ost_vmx_call_gate(gate_offset(&idt[info & INTR_INFO_VECTOR_MASK]));
+	if (!(info & INTR_INFO_VALID_MASK))
+		return;
+	ost_vmx_call_gate(gate_offset(&idt[info & INTR_INFO_VECTOR_MASK]));
+	local_irq_disable();
 }

@@ -364,7 +364,7 @@ void ost_vmx_take_host_irq(struct ost_vmx_vcpu *vmx);
 
 /*
  * irq.S: runs the handler of a gate of the IDT at this address, for an interrupt that was acknowledged.
- * [irqoff], in no section; it may enable interrupts meanwhile (softirqs).
+ * [irqoff], in no section; it returns with interrupts on.
  */
 void ost_vmx_call_gate(unsigned long offset);
 

@@ -2,8 +2,6 @@
 /*
  * Interrupts from one vCPU to another that runs on another CPU: all arrive, and where they are posted (VT-x,
  * vmx_posted_interrupts) they end no run of the receiver's.
- *
- * hostrun: --module-args vmx_posted_interrupts=1
  */
 #include <pthread.h>
 #include <sched.h>
