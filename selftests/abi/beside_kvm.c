@@ -76,6 +76,14 @@ static bool vmx_in_sections(void)
 	       !vendor_param("vmx_stay_on");
 }
 
+static int open_guest(struct vm *vm)
+{
+	if (vm_open(vm, VM_MEMORY | VM_VCPU))
+		return -1;
+	vm_load(vm, VM_CODE_GPA, ports);
+	return vcpu_real_mode(&vm->vcpu[0], VM_CODE_GPA);
+}
+
 /* There the stock module comes in between two runs of ours, and ours waits until it has gone. */
 TEST_F(beside, the_stock_module_may_come_between_runs)
 {
@@ -85,9 +93,7 @@ TEST_F(beside, the_stock_module_may_come_between_runs)
 	NEEDS_BOTH();
 	if (!vmx_in_sections())
 		SKIP(return, "ours keeps the CPU's virtualization");
-	ASSERT_EQ(0, vm_open(&vm, VM_MEMORY | VM_VCPU));
-	vm_load(&vm, VM_CODE_GPA, ports);
-	ASSERT_EQ(0, vcpu_real_mode(&vm.vcpu[0], VM_CODE_GPA));
+	ASSERT_EQ(0, open_guest(&vm));
 	for (i = 0; i < ROUNDS; i++) {
 		ASSERT_EQ(KVM_EXIT_IO, vcpu_run(&vm.vcpu[0]));
 		fd = ioctl(self->stock, KVM_CREATE_VM, 0);
@@ -107,9 +113,7 @@ TEST_F(beside, the_stock_module_does_not_harm_ours)
 	NEEDS_BOTH();
 	if (vmx_in_sections())
 		SKIP(return, "ours does not keep the CPU's virtualization");
-	ASSERT_EQ(0, vm_open(&vm, VM_MEMORY | VM_VCPU));
-	vm_load(&vm, VM_CODE_GPA, ports);
-	ASSERT_EQ(0, vcpu_real_mode(&vm.vcpu[0], VM_CODE_GPA));
+	ASSERT_EQ(0, open_guest(&vm));
 	for (i = 0; i < ROUNDS; i++) {
 		ASSERT_EQ(KVM_EXIT_IO, vcpu_run(&vm.vcpu[0]));
 		fd = ioctl(self->stock, KVM_CREATE_VM, 0);

@@ -95,7 +95,7 @@ static void dsdt_compiles(void)
 {
 	const struct acpi_fadt *fadt;
 	const struct acpi_header *dsdt;
-	char folder[] = "/tmp/vmm-dsdt-XXXXXX", command[512];
+	char folder[64], command[512];
 	FILE *file;
 	int status;
 
@@ -107,7 +107,9 @@ static void dsdt_compiles(void)
 	fadt = (const void *)find_table("FACP");
 	CHECK(fadt);
 	dsdt = table_at(fadt->x_dsdt);
-	CHECK(dsdt && mkdtemp(folder));
+	CHECK(dsdt);
+	snprintf(folder, sizeof(folder), "/tmp/vmm-dsdt-%d", getpid());
+	CHECK_EQ(mkdir(folder, 0700), 0);
 	snprintf(command, sizeof(command), "%s/dsdt.aml", folder);
 	file = fopen(command, "w");
 	CHECK(file);
