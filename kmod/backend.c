@@ -26,6 +26,7 @@ DEFINE_STATIC_CALL_NULL(ost_inject_irq, *((struct ost_backend *)0)->inject_irq);
 DEFINE_STATIC_CALL_NULL(ost_set_interrupt_shadow,
 			*((struct ost_backend *)0)->set_interrupt_shadow);
 DEFINE_STATIC_CALL_NULL(ost_get_cpl, *((struct ost_backend *)0)->get_cpl);
+DEFINE_STATIC_CALL_NULL(ost_code64, *((struct ost_backend *)0)->code64);
 DEFINE_STATIC_CALL_NULL(ost_notify, *((struct ost_backend *)0)->notify);
 DEFINE_STATIC_CALL_NULL(ost_vcpu_load_hw, *((struct ost_backend *)0)->vcpu_load);
 DEFINE_STATIC_CALL_NULL(ost_vcpu_put_hw, *((struct ost_backend *)0)->vcpu_put);
@@ -42,6 +43,7 @@ static void __init bind(const struct ost_backend *b)
 	static_call_update(ost_inject_irq, b->inject_irq);
 	static_call_update(ost_set_interrupt_shadow, b->set_interrupt_shadow);
 	static_call_update(ost_get_cpl, b->get_cpl);
+	static_call_update(ost_code64, b->code64);
 	static_call_update(ost_notify, b->notify);
 	static_call_update(ost_vcpu_load_hw, b->vcpu_load);
 	static_call_update(ost_vcpu_put_hw, b->vcpu_put);

@@ -48,6 +48,7 @@ extern struct ost_hw_caps ost_hw_caps;
 enum ost_exit_fast {
 	OST_EXIT_SLOW,		/* handle_exit() has to look at it */
 	OST_EXIT_DONE,		/* dealt with, interrupts still off: enter again */
+	OST_EXIT_USER,		/* dealt with, it is userspace's turn: kvm_run says why */
 };
 
 struct ost_backend {
@@ -112,6 +113,8 @@ struct ost_backend {
 	void (*get_dt)(struct ost_vcpu *vcpu, bool idt, struct kvm_dtable *out);
 	void (*set_dt)(struct ost_vcpu *vcpu, bool idt, const struct kvm_dtable *in);
 	int (*get_cpl)(struct ost_vcpu *vcpu);
+	/* CS.L: in long mode, does it run 64-bit code? [vcpu] */
+	bool (*code64)(struct ost_vcpu *vcpu);
 	/*
 	 * Values were checked by the core; the vendor stores them, updates dependent intercepts and
 	 * vcpu->regs[]. set_efer also switches what follows from EFER.LMA. [vcpu]
@@ -201,6 +204,7 @@ DECLARE_STATIC_CALL(ost_irq_allowed, *((struct ost_backend *)0)->irq_allowed);
 DECLARE_STATIC_CALL(ost_inject_irq, *((struct ost_backend *)0)->inject_irq);
 DECLARE_STATIC_CALL(ost_set_interrupt_shadow, *((struct ost_backend *)0)->set_interrupt_shadow);
 DECLARE_STATIC_CALL(ost_get_cpl, *((struct ost_backend *)0)->get_cpl);
+DECLARE_STATIC_CALL(ost_code64, *((struct ost_backend *)0)->code64);
 DECLARE_STATIC_CALL(ost_notify, *((struct ost_backend *)0)->notify);
 DECLARE_STATIC_CALL(ost_vcpu_load_hw, *((struct ost_backend *)0)->vcpu_load);
 DECLARE_STATIC_CALL(ost_vcpu_put_hw, *((struct ost_backend *)0)->vcpu_put);

@@ -85,98 +85,13 @@ static int resolve(struct ost_emul *e, u64 linear, u32 len, u32 access, bool wri
 	return OST_EMUL_OK;
 }
 
-/* --- device memory --- */
-
-/* Devices in the kernel, up to 8 bytes at a time. 0 or -EOPNOTSUPP. */
-static int kernel_mmio(struct ost_vcpu *vcpu, gpa_t gpa, u32 len, void *data, bool write)
-{
-	u32 done, n;
-	int r = 0;
-
-	for (done = 0; done < len && !r; done += n, gpa += n, data += n) {
-		n = min_t(u32, len - done, 8);
-		if (vcpu->apic && ost_lapic_covers(vcpu, gpa))
-			r = write ? ost_lapic_mmio_write(vcpu, offset_in_page(gpa), n, data)
-				  : ost_lapic_mmio_read(vcpu, offset_in_page(gpa), n, data);
-		else
-			r = write ? ost_bus_write(vcpu, &vcpu->vm->mmio_bus, gpa, n, data)
-				  : ost_bus_read(vcpu, &vcpu->vm->mmio_bus, gpa, n, data);
-		/* A device that took the first piece has the rest, or it is lost as on a bus. */
-		if (r && done) {
-			if (!write)
-				memset(data, 0xff, n);
-			r = 0;
-		}
-	}
-	return r;
-}
-
-static u64 trace_value(const void *data, u32 len)
-{
-	u64 val = 0;
-
-	memcpy(&val, data, min_t(u32, len, 8));
-	return val;
-}
-
-static void add_part(struct ost_vcpu *vcpu, gpa_t gpa, u32 len, const void *data)
-{
-	struct ost_mmio_part *part = &vcpu->io.part[vcpu->io.nr_parts++];
-
-	part->gpa = gpa;
-	part->len = len;
-	if (data)
-		memcpy(part->data, data, len);
-}
-
-static void start_mmio(struct ost_vcpu *vcpu, bool write)
-{
-	vcpu->io.nr_parts = 0;
-	vcpu->io.cur_part = 0;
-	vcpu->io.done = 0;
-	vcpu->io.mmio_write = write;
-	vcpu->io.read_ready = false;
-}
-
-/* Shows userspace the next piece of what is outstanding. */
-static int mmio_to_user(struct ost_vcpu *vcpu)
-{
-	struct ost_mmio_part *part = &vcpu->io.part[vcpu->io.cur_part];
-	struct kvm_run *run = vcpu->run;
-	u32 n = min_t(u32, part->len - vcpu->io.done, 8);
-
-	run->exit_reason = KVM_EXIT_MMIO;
-	run->mmio.phys_addr = part->gpa + vcpu->io.done;
-	run->mmio.len = n;
-	run->mmio.is_write = vcpu->io.mmio_write;
-	if (vcpu->io.mmio_write)
-		memcpy(run->mmio.data, part->data + vcpu->io.done, n);
-	vcpu->stats.mmio_user++;
-	return OST_USER;
-}
-
-/* Userspace came back with a piece. True when it was the last one. */
-static bool mmio_piece_done(struct ost_vcpu *vcpu)
-{
-	struct ost_mmio_part *part = &vcpu->io.part[vcpu->io.cur_part];
-	u32 n = min_t(u32, part->len - vcpu->io.done, 8);
-
-	if (!vcpu->io.mmio_write)
-		memcpy(part->data + vcpu->io.done, vcpu->run->mmio.data, n);
-	vcpu->io.done += n;
-	if (vcpu->io.done < part->len)
-		return false;
-	vcpu->io.done = 0;
-	return ++vcpu->io.cur_part == vcpu->io.nr_parts;
-}
-
 static int run_emulator(struct ost_vcpu *vcpu);
 
 static int complete_mmio(struct ost_vcpu *vcpu)
 {
-	if (!mmio_piece_done(vcpu)) {
+	if (!ost_mmio_piece_done(vcpu)) {
 		vcpu->io.complete = complete_mmio;
-		return mmio_to_user(vcpu);
+		return ost_mmio_to_user(vcpu);
 	}
 	if (vcpu->io.mmio_write)
 		return OST_RUN;
@@ -212,7 +127,7 @@ static bool take_completed(struct ost_vcpu *vcpu, const struct access *a, u8 *bu
 		    vcpu->io.part[n].len != s->len)
 			continue;
 		memcpy(buf + s->offset, vcpu->io.part[n].data, s->len);
-		trace_ost_mmio(vcpu, false, s->gpa, s->len, trace_value(buf + s->offset, s->len));
+		trace_ost_mmio(vcpu, false, s->gpa, s->len, ost_mmio_value(buf + s->offset, s->len));
 		n++;
 	}
 	if (n != vcpu->io.nr_parts)
@@ -234,7 +149,7 @@ static int emul_read(struct ost_emul *e, u64 linear, void *buf, unsigned int len
 		return r;
 	completed = take_completed(vcpu, &a, buf);
 	if (!completed)
-		start_mmio(vcpu, false);
+		ost_mmio_start(vcpu, false);
 	for (i = 0; i < a.nr; i++) {
 		struct span *s = &a.span[i];
 
@@ -242,11 +157,11 @@ static int emul_read(struct ost_emul *e, u64 linear, void *buf, unsigned int len
 			if (ost_gpa_read(vcpu->vm, s->gpa, buf + s->offset, s->len))
 				return OST_EMUL_UNHANDLEABLE;
 		} else if (!completed) {
-			if (kernel_mmio(vcpu, s->gpa, s->len, buf + s->offset, false))
-				add_part(vcpu, s->gpa, s->len, NULL);
+			if (ost_mmio_kernel(vcpu, s->gpa, s->len, buf + s->offset, false))
+				ost_mmio_add(vcpu, s->gpa, s->len, NULL);
 			else
 				trace_ost_mmio(vcpu, false, s->gpa, s->len,
-					       trace_value(buf + s->offset, s->len));
+					       ost_mmio_value(buf + s->offset, s->len));
 		}
 	}
 	return !completed && vcpu->io.nr_parts ? OST_EMUL_IO : OST_EMUL_OK;
@@ -257,7 +172,7 @@ static int write_access(struct ost_emul *e, const struct access *a, const void *
 	struct ost_vcpu *vcpu = vcpu_of(e);
 	u32 i;
 
-	start_mmio(vcpu, true);
+	ost_mmio_start(vcpu, true);
 	for (i = 0; i < a->nr; i++) {
 		const struct span *s = &a->span[i];
 		const void *data = buf + s->offset;
@@ -267,9 +182,9 @@ static int write_access(struct ost_emul *e, const struct access *a, const void *
 				return OST_EMUL_UNHANDLEABLE;
 			continue;
 		}
-		trace_ost_mmio(vcpu, true, s->gpa, s->len, trace_value(data, s->len));
-		if (kernel_mmio(vcpu, s->gpa, s->len, (void *)data, true))
-			add_part(vcpu, s->gpa, s->len, data);
+		trace_ost_mmio(vcpu, true, s->gpa, s->len, ost_mmio_value(data, s->len));
+		if (ost_mmio_kernel(vcpu, s->gpa, s->len, (void *)data, true))
+			ost_mmio_add(vcpu, s->gpa, s->len, data);
 	}
 	if (vcpu->io.nr_parts) {
 		vcpu->io.posted = true;
@@ -685,7 +600,7 @@ static int posted_to_user(struct ost_vcpu *vcpu)
 		return OST_USER;
 	if (vcpu->io.mmio_write && vcpu->io.nr_parts) {
 		vcpu->io.complete = complete_mmio;
-		return mmio_to_user(vcpu);
+		return ost_mmio_to_user(vcpu);
 	}
 	vcpu->io.complete = complete_posted_pio;
 	return OST_USER;
@@ -732,7 +647,7 @@ static int run_emulator(struct ost_vcpu *vcpu)
 	case OST_EMUL_IO:
 		if (vcpu->io.nr_parts) {
 			vcpu->io.complete = complete_mmio;
-			return mmio_to_user(vcpu);
+			return ost_mmio_to_user(vcpu);
 		}
 		vcpu->io.complete = complete_pio_in;
 		return OST_USER;
@@ -863,7 +778,7 @@ int ost_exit_task_switch(struct ost_vcpu *vcpu, u16 selector, enum ost_task_sour
 		describe_event(vcpu, &task);
 	ost_emul_begin(e, NULL, 0);
 	load_state(vcpu);
-	start_mmio(vcpu, false);
+	ost_mmio_start(vcpu, false);
 	vcpu->io.pio_ready = false;
 	vcpu->io.posted = false;
 	r = ost_emul_task_switch(e, &task);

@@ -163,6 +163,7 @@ int ost_exit_mov_dr(struct ost_vcpu *vcpu)
 int ost_exit_nested_fault(struct ost_vcpu *vcpu, gpa_t gpa, u32 flags, const u8 *insn, u32 len)
 {
 	enum ost_fault_result result = ost_mmu_fault(vcpu, gpa, flags | OST_FAULT_ATOMIC);
+	int r;
 
 	if (result == OST_FAULT_AGAIN) {
 		ost_vcpu_preemptible(vcpu);
@@ -173,6 +174,12 @@ int ost_exit_nested_fault(struct ost_vcpu *vcpu, gpa_t gpa, u32 flags, const u8 
 	case OST_FAULT_AGAIN:
 		return OST_RUN;
 	case OST_FAULT_MMIO:
+		if (flags & OST_FAULT_TRANSLATED) {
+			r = ost_mmio_mov(vcpu, gpa, flags & OST_FAULT_WRITE ? OST_MMIO_WRITE
+									    : OST_MMIO_READ);
+			if (r != -EOPNOTSUPP)
+				return r;
+		}
 		return ost_mmio(vcpu, gpa, insn, len);
 	case OST_FAULT_SIGNAL:
 		return -EINTR;

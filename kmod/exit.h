@@ -9,9 +9,16 @@
 
 #include <linux/types.h>
 #include "emulate/emulate.h"
+#include "backend.h"
 #include "ost.h"
 
 struct ost_vcpu;
+
+/* What run() answers for a handler that has answered r; none of those that it calls can fail. */
+static inline enum ost_exit_fast ost_exit_fast(int r)
+{
+	return r == OST_RUN ? OST_EXIT_DONE : OST_EXIT_USER;
+}
 
 /* Dealt with before: in again. */
 int ost_exit_nothing(struct ost_vcpu *vcpu);

@@ -72,6 +72,29 @@ void ost_ioeventfd_release(struct ost_vm *vm);
  */
 int ost_exit_pio(struct ost_vcpu *vcpu, u16 port, u32 size, bool in);
 
+/*
+ * Device memory (mmio.c). Accesses the kernel's own devices, up to 8 bytes at a time: 0, or -EOPNOTSUPP
+ * where there is none. [vcpu or atomic]
+ */
+int ost_mmio_kernel(struct ost_vcpu *vcpu, gpa_t gpa, u32 len, void *data, bool write);
+/* An access of userspace's begins, and has this part (of which there are at most two). */
+void ost_mmio_start(struct ost_vcpu *vcpu, bool write);
+void ost_mmio_add(struct ost_vcpu *vcpu, gpa_t gpa, u32 len, const void *data);
+/* Shows userspace the next piece of what is outstanding: OST_USER. */
+int ost_mmio_to_user(struct ost_vcpu *vcpu);
+/* Userspace came back with a piece. True when it was the last one. */
+bool ost_mmio_piece_done(struct ost_vcpu *vcpu);
+/* The first 8 bytes of an access, for traces. */
+u64 ost_mmio_value(const void *data, u32 len);
+/*
+ * The instruction at RIP has exited for its access to device memory at gpa, whose linear address the CPU
+ * had translated. Does it if it is a plain MOV of 64-bit code: OST_RUN or OST_USER; -EOPNOTSUPP if it is
+ * for the emulator, nothing done. Where the CPU does not tell reads from writes, only the guest's kernel is
+ * trusted not to have put another instruction there meanwhile. [vcpu or atomic]
+ */
+enum ost_mmio_way { OST_MMIO_READ, OST_MMIO_WRITE, OST_MMIO_EITHER };
+int ost_mmio_mov(struct ost_vcpu *vcpu, gpa_t gpa, enum ost_mmio_way way);
+
 /* Fills kvm_run for a KVM_EXIT_IO; the data of an OUT is in the pio page already (pio.c). */
 void ost_pio_to_user(struct ost_vcpu *vcpu, u16 port, u32 size, u32 count, bool in);
 

@@ -642,6 +642,11 @@ int ost_exit_rdmsr(struct ost_vcpu *vcpu)
 	return static_call(ost_skip_instruction)(vcpu);
 }
 
+bool ost_msr_write_is_fast(struct ost_vcpu *vcpu)
+{
+	return (u32)ost_reg(vcpu, OST_REG_RCX) == MSR_IA32_TSC_DEADLINE;
+}
+
 int ost_exit_wrmsr(struct ost_vcpu *vcpu)
 {
 	u32 index = ost_reg(vcpu, OST_REG_RCX);

@@ -47,9 +47,11 @@ int ost_msr_write(struct ost_vcpu *vcpu, u32 index, u64 data, bool host);
 /* State after RESET or INIT of what msr.c keeps. */
 void ost_msr_reset(struct ost_vcpu *vcpu, bool init_event);
 
-/* Exit handlers: index in ECX. [atomic] */
+/* Exit handlers: index in ECX. [atomic or irqoff]; WRMSR in the latter only if it is a fast one. */
 int ost_exit_rdmsr(struct ost_vcpu *vcpu);
 int ost_exit_wrmsr(struct ost_vcpu *vcpu);
+/* May the WRMSR that has exited be done with interrupts off? */
+bool ost_msr_write_is_fast(struct ost_vcpu *vcpu);
 
 /*
  * Host MSRs restored lazily, on return to userspace (user_return_notifier). A slot is registered at

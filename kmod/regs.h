@@ -50,12 +50,7 @@ static inline bool ost_long_mode(struct ost_vcpu *vcpu)
 /* In 64-bit mode, that is long mode with CS.L. */
 static inline bool ost_mode64(struct ost_vcpu *vcpu)
 {
-	struct kvm_segment cs;
-
-	if (!ost_long_mode(vcpu))
-		return false;
-	ost_backend->get_segment(vcpu, OST_SEG_CS, &cs);
-	return cs.l;
+	return ost_long_mode(vcpu) && static_call(ost_code64)(vcpu);
 }
 
 /* EDX:EAX as RDMSR, XGETBV and friends make it of a 64-bit value. */

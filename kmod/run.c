@@ -40,12 +40,12 @@ static void leave_guest_mode(struct ost_vcpu *vcpu)
 }
 
 /*
- * The part with interrupts off. True when the guest ran and its last exit is to be handled.
- * Returns with interrupts on.
+ * The part with interrupts off. OST_EXIT_SLOW when the guest ran and its last exit is to be handled, else what
+ * came of that. Returns with interrupts on.
  */
-static bool enter_guest(struct ost_vcpu *vcpu)
+static enum ost_exit_fast enter_guest(struct ost_vcpu *vcpu)
 {
-	enum ost_exit_fast fast = OST_EXIT_DONE;
+	enum ost_exit_fast fast;
 
 	local_irq_disable();
 	/*
@@ -59,7 +59,7 @@ static bool enter_guest(struct ost_vcpu *vcpu)
 		ost_backend->cancel_injection(vcpu);
 		ost_request(vcpu, OST_REQ_EVENT);
 		local_irq_enable();
-		return false;
+		return OST_EXIT_DONE;
 	}
 
 	ost_user_msrs_load(vcpu);
@@ -67,12 +67,12 @@ static bool enter_guest(struct ost_vcpu *vcpu)
 	guest_timing_enter_irqoff();
 	for (;;) {
 		fast = static_call(ost_run)(vcpu);
+		trace_ost_exit(vcpu);
 		vcpu->stats.exits++;
 		vcpu->stats.by_reason[array_index_nospec(vcpu->exit_index, OST_MAX_EXITS)]++;
 		if (fast != OST_EXIT_DONE)
 			break;
 		vcpu->stats.fast_exits++;
-		trace_ost_exit(vcpu);
 		if (ost_request_pending(vcpu) || kernel_wants_us())
 			break;
 		trace_ost_entry(vcpu);
@@ -89,12 +89,13 @@ static bool enter_guest(struct ost_vcpu *vcpu)
 	local_irq_disable();
 	guest_timing_exit_irqoff();
 	local_irq_enable();
-	return fast != OST_EXIT_DONE;
+	return fast;
 }
 
 /* One pass of the loop. OST_RUN, OST_USER or -errno. */
 static int run_once(struct ost_vcpu *vcpu)
 {
+	enum ost_exit_fast fast;
 	int r;
 
 	if (ost_request_pending(vcpu)) {
@@ -109,10 +110,10 @@ static int run_once(struct ost_vcpu *vcpu)
 		if (r < 0)
 			return r;
 	}
-	if (!enter_guest(vcpu))
-		return OST_RUN;
-	trace_ost_exit(vcpu);
-	return static_call(ost_handle_exit)(vcpu);
+	fast = enter_guest(vcpu);
+	if (fast == OST_EXIT_SLOW)
+		return static_call(ost_handle_exit)(vcpu);
+	return fast == OST_EXIT_USER ? OST_USER : OST_RUN;
 }
 
 /* --- halting --- */

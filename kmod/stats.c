@@ -33,7 +33,7 @@ static const struct {
 	const char *name;
 	size_t offset;
 } counters[] = {
-	COUNTER(exits), COUNTER(user_exits), COUNTER(fast_exits), COUNTER(mmio_user),
+	COUNTER(exits), COUNTER(user_exits), COUNTER(fast_exits), COUNTER(mmio_user), COUNTER(mmio_movs),
 	COUNTER(pio_user), COUNTER(halts), COUNTER(halt_polls_hit), COUNTER(halt_polls_missed),
 	COUNTER(irq_injections), COUNTER(nmi_injections), COUNTER(exceptions),
 	COUNTER(reinjections), COUNTER(irq_windows), COUNTER(nmi_windows), COUNTER(page_faults),

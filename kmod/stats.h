@@ -11,7 +11,7 @@ struct ost_vcpu_stats {
 	u64 exits;
 	u64 by_reason[OST_MAX_EXITS];
 	u64 user_exits;
-	u64 mmio_user, pio_user;
+	u64 mmio_user, mmio_movs, pio_user;
 	u64 fast_exits;
 	u64 halts, halt_polls_hit, halt_polls_missed;
 	u64 irq_injections, nmi_injections, exceptions, reinjections;

@@ -84,7 +84,9 @@ struct ost_io_state {
 	u16 pio_port;
 	u8 pio_size;
 	u32 pio_count;
-	u64 rip;		/* of the IN or OUT that is outstanding */
+	u64 rip;		/* of the IN, OUT or MOV that is outstanding */
+	u8 mov_len, mov_reg, mov_size; /* of a MOV from device memory (mmio.c) */
+	bool mov_zero_extend;
 };
 
 #define OST_NO_RUN_END U64_MAX

@@ -384,6 +384,14 @@ free_cache:
 	return result;
 }
 
+bool ost_mmio_page_known(struct ost_vcpu *vcpu, gpa_t gpa)
+{
+	const struct ost_mmu *mmu = &vcpu->vm->mmu;
+
+	return gpa >> PAGE_SHIFT == vcpu->mmio_gfn && vcpu->mmio_gen == READ_ONCE(mmu->generation) &&
+	       !is_overlay(mmu, gpa >> PAGE_SHIFT);
+}
+
 enum ost_fault_result ost_mmu_fault(struct ost_vcpu *vcpu, gpa_t gpa, u32 flags)
 {
 	struct fault fault = {
@@ -396,8 +404,7 @@ enum ost_fault_result ost_mmu_fault(struct ost_vcpu *vcpu, gpa_t gpa, u32 flags)
 	enum ost_fault_result result;
 
 	vcpu->stats.page_faults++;
-	if (fault.gfn == vcpu->mmio_gfn && !is_overlay(&fault.vm->mmu, fault.gfn) &&
-	    vcpu->mmio_gen == READ_ONCE(fault.vm->mmu.generation))
+	if (ost_mmio_page_known(vcpu, gpa))
 		result = OST_FAULT_MMIO;
 	else if (WARN_ON_ONCE(current->mm != fault.vm->mm))
 		result = OST_FAULT_BAD;

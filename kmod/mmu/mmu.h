@@ -80,6 +80,7 @@ void ost_mmu_set_overlay(struct ost_vm *vm, gfn_t gfn, u64 pfn);
 /* Why a nested fault happened; also the ABI of ost_mmu_fault(). */
 #define OST_FAULT_WRITE BIT(0)
 #define OST_FAULT_EXEC BIT(1)
+#define OST_FAULT_TRANSLATED BIT(3)	/* the access of the instruction itself, its linear address translated */
 #define OST_FAULT_ATOMIC BIT(2)		/* do not sleep: OST_FAULT_AGAIN where one would have to */
 
 enum ost_fault_result {
@@ -90,6 +91,12 @@ enum ost_fault_result {
 	OST_FAULT_BAD,		/* the slot's memory can't be had (unmapped hva: -EFAULT) */
 	OST_FAULT_NOMEM,	/* no memory for the nested page table: -ENOMEM */
 };
+
+/*
+ * Is it known of this page, without a look at the slots, that it has none, so that it is device memory?
+ * Pages get known by ost_mmu_fault(). Any context.
+ */
+bool ost_mmio_page_known(struct ost_vcpu *vcpu, gpa_t gpa);
 
 /*
  * Resolves a nested page fault at gpa. flags are OST_FAULT_*. [vcpu], or [atomic] with
@@ -109,6 +116,14 @@ int ost_gpa_write(struct ost_vm *vm, gpa_t gpa, const void *buf, u32 len);
  * 1 when *old differed (it then holds what was found), -EFAULT.
  */
 int ost_gpa_cmpxchg(struct ost_vm *vm, gpa_t gpa, void *old, const void *new, u32 len);
+/* What ost_peek_code() reads. */
+#define OST_PEEK_BYTES 16
+/*
+ * The OST_PEEK_BYTES that begin at the linear address of code which this vCPU has just executed in long mode.
+ * False where they can't be had at once: where they cross a page, are swapped out, or their translation has
+ * changed; then a walk has to be made. Any context; by a thread of the owner's mm.
+ */
+bool ost_peek_code(struct ost_vcpu *vcpu, u64 linear, u8 *bytes);
 /* Is there a slot at gpa (and may it be written)? Takes vm->srcu. */
 bool ost_gpa_has_slot(struct ost_vm *vm, gpa_t gpa, bool write);
 

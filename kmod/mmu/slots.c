@@ -58,13 +58,10 @@ static bool slot_holds(const struct ost_memslot *slot, gfn_t gfn)
 	return gfn >= slot->base_gfn && gfn < ost_slot_end(slot);
 }
 
-const struct ost_memslot *ost_slots_find(struct ost_memslots *slots, gfn_t gfn)
+const struct ost_memslot *ost_slots_search(struct ost_memslots *slots, gfn_t gfn)
 {
-	u32 i = READ_ONCE(slots->hint);
+	u32 i = slots_up_to(slots, gfn);
 
-	if (i < slots->nr && slot_holds(&slots->slots[i], gfn))
-		return &slots->slots[i];
-	i = slots_up_to(slots, gfn);
 	if (!i || !slot_holds(&slots->slots[i - 1], gfn))
 		return NULL;
 	WRITE_ONCE(slots->hint, i - 1);

@@ -7,6 +7,7 @@
 #ifndef OST_MMU_SLOTS_H
 #define OST_MMU_SLOTS_H
 
+#include <linux/compiler.h>
 #include <linux/kvm.h>
 #include <linux/types.h>
 #include "../ost.h"
@@ -51,8 +52,18 @@ struct ost_memslots *ost_slots_new(void);
 /* Slot `id`, or NULL. */
 const struct ost_memslot *ost_slots_by_id(const struct ost_memslots *slots, u32 id);
 
+/* As ost_slots_find() below, by bisection. */
+const struct ost_memslot *ost_slots_search(struct ost_memslots *slots, gfn_t gfn);
+
 /* The slot that holds gfn, or NULL. */
-const struct ost_memslot *ost_slots_find(struct ost_memslots *slots, gfn_t gfn);
+static inline const struct ost_memslot *ost_slots_find(struct ost_memslots *slots, gfn_t gfn)
+{
+	u32 i = READ_ONCE(slots->hint);
+
+	if (likely(i < slots->nr && gfn - slots->slots[i].base_gfn < slots->slots[i].npages))
+		return &slots->slots[i];
+	return ost_slots_search(slots, gfn);
+}
 
 /* Does a slot other than `id` share a page with [base_gfn, base_gfn + npages)? */
 bool ost_slots_overlap(const struct ost_memslots *slots, u32 id, gfn_t base_gfn, u64 npages);

@@ -37,6 +37,7 @@ const struct ost_backend ost_svm_backend = {
 	.get_dt = ost_svm_get_dt,
 	.set_dt = ost_svm_set_dt,
 	.get_cpl = ost_svm_get_cpl,
+	.code64 = ost_svm_code64,
 	.set_cr0 = ost_svm_set_cr0,
 	.set_cr3 = ost_svm_set_cr3,
 	.set_cr4 = ost_svm_set_cr4,

@@ -7,6 +7,7 @@
 #include "../exit.h"
 #include "../io.h"
 #include "../msr.h"
+#include "../mmu/mmu.h"
 #include "svm.h"
 
 /* EXITINFO1 of IOIO (15.10.2) */
@@ -18,6 +19,7 @@
 /* EXITINFO1 of NPF: a page fault's error code (15.25.6) */
 #define NPF_WRITE BIT(1)
 #define NPF_FETCH BIT(4)
+#define NPF_TRANSLATED BIT_ULL(32)	/* the access itself, not one of the walk of the guest's tables */
 
 /* EXITINFO1 of MOV CR and MOV DR with decode assists (15.33.1) */
 #define CR_IS_MOV BIT_ULL(63)
@@ -37,12 +39,79 @@ u32 ost_svm_exit_index(u64 exitcode)
 
 /* --- instructions --- */
 
+/*
+ * What exits stand for, for CPUs without NRIPS: where 64-bit code has that instruction behind nothing but
+ * prefixes, and the code can be had at once, its length is known without decoding.
+ */
+static const struct {
+	u8 len;
+	u8 opcode[3];
+} opcodes[] = {
+	[SVM_EXIT_RDPMC] = { 2, { 0x0f, 0x33 } },
+	[SVM_EXIT_CPUID] = { 2, { 0x0f, 0xa2 } },
+	[SVM_EXIT_INVD] = { 2, { 0x0f, 0x08 } },
+	[SVM_EXIT_PAUSE] = { 1, { 0x90 } },
+	[SVM_EXIT_HLT] = { 1, { 0xf4 } },
+	[SVM_EXIT_MSR] = { 2, { 0x0f } },
+	[SVM_EXIT_VMMCALL] = { 3, { 0x0f, 0x01, 0xd9 } },
+	[SVM_EXIT_WBINVD] = { 2, { 0x0f, 0x09 } },
+	[SVM_EXIT_MONITOR] = { 3, { 0x0f, 0x01, 0xc8 } },
+	[SVM_EXIT_MWAIT] = { 3, { 0x0f, 0x01, 0xc9 } },
+	[SVM_EXIT_XSETBV] = { 3, { 0x0f, 0x01, 0xd1 } },
+};
+
+static bool is_prefix(u8 byte)
+{
+	switch (byte) {
+	case 0x26:
+	case 0x2e:
+	case 0x36:
+	case 0x3e:
+	case 0x40 ... 0x4f:
+	case 0x64 ... 0x67:
+	case 0xf0:
+	case 0xf2:
+	case 0xf3:
+		return true;
+	default:
+		return false;
+	}
+}
+
+u64 ost_svm_peek_next_rip(struct ost_svm_vcpu *svm)
+{
+	struct ost_vcpu *vcpu = &svm->vcpu;
+	u32 code = vcpu->exit_index, i;
+	u8 bytes[OST_PEEK_BYTES];
+	u8 second;
+
+	if (code >= ARRAY_SIZE(opcodes) || !opcodes[code].len || !ost_mode64(vcpu) ||
+	    !ost_peek_code(vcpu, svm->exit_rip, bytes))
+		return 0;
+	for (i = 0; unlikely(is_prefix(bytes[i])); i++)
+		if (i == OST_PEEK_BYTES - sizeof(opcodes[code].opcode))
+			return 0;
+	second = opcodes[code].opcode[1];
+	if (code == SVM_EXIT_MSR)
+		second = svm->vmcb->control.exitinfo1 & 1 ? 0x30 : 0x32;
+	if (bytes[i] != opcodes[code].opcode[0] ||
+	    (opcodes[code].len > 1 && bytes[i + 1] != second) ||
+	    (opcodes[code].len > 2 && bytes[i + 2] != opcodes[code].opcode[2]))
+		return 0;
+	return svm->exit_rip + i + opcodes[code].len;
+}
+
 int ost_svm_skip_instruction(struct ost_vcpu *vcpu)
 {
 	struct ost_svm_vcpu *svm = to_svm(vcpu);
 
-	if (!svm->next_rip || ost_rip(vcpu) != svm->exit_rip)
+	if (unlikely(ost_rip(vcpu) != svm->exit_rip))
 		return ost_skip_by_decoding(vcpu);
+	if (!svm->next_rip) {
+		svm->next_rip = ost_svm_peek_next_rip(svm);
+		if (!svm->next_rip)
+			return ost_skip_by_decoding(vcpu);
+	}
 	return ost_advance_rip(vcpu, svm->next_rip);
 }
 
@@ -102,8 +171,10 @@ static int exit_npf(struct ost_vcpu *vcpu)
 		flags |= OST_FAULT_WRITE;
 	if (info & NPF_FETCH)
 		flags |= OST_FAULT_EXEC;
+	else if (info & NPF_TRANSLATED)
+		flags |= OST_FAULT_TRANSLATED;
 	/* Delivered with data faults only (15.33.5). */
-	else if (ost_svm_has(OST_SVM_DECODE_ASSISTS))
+	if (!(info & NPF_FETCH) && ost_svm_has(OST_SVM_DECODE_ASSISTS))
 		nr_bytes = control->bytes_fetched & 15;
 	return ost_exit_nested_fault(vcpu, control->exitinfo2, flags,
 				     control->guest_instruction_bytes, nr_bytes);
@@ -214,6 +285,33 @@ static int (*const handlers[OST_SVM_NR_EXIT_INDEXES])(struct ost_vcpu *vcpu) = {
 	[OST_SVM_EXIT_INDEX_NPF] = exit_npf,
 	[OST_SVM_EXIT_INDEX_INVALID] = exit_invalid,
 };
+
+enum ost_exit_fast ost_svm_handle_exit_fast(struct ost_vcpu *vcpu)
+{
+	struct ost_svm_vcpu *svm = to_svm(vcpu);
+
+	switch (vcpu->exit_index) {
+	case SVM_EXIT_IOIO:
+		if (svm->vmcb->control.exitinfo1 & IOIO_STRING)
+			return OST_EXIT_SLOW;
+		return ost_exit_fast(exit_ioio(vcpu));
+	case SVM_EXIT_MSR:
+		if ((svm->vmcb->control.exitinfo1 & 1) && !ost_msr_write_is_fast(vcpu))
+			return OST_EXIT_SLOW;
+		break;
+	case SVM_EXIT_CPUID:
+		break;
+	default:
+		return OST_EXIT_SLOW;
+	}
+	/* Decoding may have to sleep. */
+	if (!svm->next_rip) {
+		svm->next_rip = ost_svm_peek_next_rip(svm);
+		if (unlikely(!svm->next_rip))
+			return OST_EXIT_SLOW;
+	}
+	return ost_exit_fast(vcpu->exit_index == SVM_EXIT_CPUID ? ost_exit_cpuid(vcpu) : exit_msr(vcpu));
+}
 
 int ost_svm_handle_exit(struct ost_vcpu *vcpu)
 {

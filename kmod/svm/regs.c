@@ -178,6 +178,11 @@ void ost_svm_set_dt(struct ost_vcpu *vcpu, bool idt, const struct kvm_dtable *in
 	ost_vmcb_dirty(vmcb, CLEAN_DT);
 }
 
+bool ost_svm_code64(struct ost_vcpu *vcpu)
+{
+	return to_svm(vcpu)->vmcb->save.cs.attrib & BIT(ATTR_L_SHIFT);
+}
+
 int ost_svm_get_cpl(struct ost_vcpu *vcpu)
 {
 	return to_svm(vcpu)->vmcb->save.cpl;

@@ -222,7 +222,7 @@ enum ost_exit_fast ost_svm_run(struct ost_vcpu *vcpu)
 		vcpu->stats.host_nmis++;
 		return OST_EXIT_DONE;
 	}
-	return OST_EXIT_SLOW;
+	return ost_svm_handle_exit_fast(vcpu);
 }
 
 void ost_svm_handle_exit_irqoff(struct ost_vcpu *vcpu)

@@ -136,6 +136,10 @@ int ost_svm_handle_exit(struct ost_vcpu *vcpu);
 /* The dense index of an exit code: the codes up to 0a2h stand for themselves. */
 u32 ost_svm_exit_index(u64 exitcode);
 int ost_svm_skip_instruction(struct ost_vcpu *vcpu);
+/* RIP behind the instruction that exited, from its bytes; 0 where they do not tell it at once. Any context. */
+u64 ost_svm_peek_next_rip(struct ost_svm_vcpu *svm);
+/* Exits that need nothing but this vCPU's state, of which there are many a second. [irqoff] */
+enum ost_exit_fast ost_svm_handle_exit_fast(struct ost_vcpu *vcpu);
 
 /* intercept.c */
 void ost_svm_init_intercepts(struct ost_svm_vcpu *svm);
@@ -162,6 +166,7 @@ void ost_svm_set_segment(struct ost_vcpu *vcpu, int seg, const struct kvm_segmen
 void ost_svm_get_dt(struct ost_vcpu *vcpu, bool idt, struct kvm_dtable *out);
 void ost_svm_set_dt(struct ost_vcpu *vcpu, bool idt, const struct kvm_dtable *in);
 int ost_svm_get_cpl(struct ost_vcpu *vcpu);
+bool ost_svm_code64(struct ost_vcpu *vcpu);
 void ost_svm_set_cr0(struct ost_vcpu *vcpu, u64 cr0);
 void ost_svm_set_cr3(struct ost_vcpu *vcpu, u64 cr3);
 void ost_svm_set_cr4(struct ost_vcpu *vcpu, u64 cr4);

@@ -37,6 +37,7 @@ const struct ost_backend ost_vmx_backend = {
 	.get_dt = ost_vmx_get_dt,
 	.set_dt = ost_vmx_set_dt,
 	.get_cpl = ost_vmx_get_cpl,
+	.code64 = ost_vmx_code64,
 	.set_cr0 = ost_vmx_set_cr0,
 	.set_cr3 = ost_vmx_set_cr3,
 	.set_cr4 = ost_vmx_set_cr4,

@@ -29,6 +29,8 @@ enum cr_access { CR_MOV_TO, CR_MOV_FROM, CR_CLTS, CR_LMSW };
 /* Of EPT violations (table 28-7) */
 #define EPT_WRITE BIT(1)
 #define EPT_FETCH BIT(2)
+/* A linear address was translated, and the access is to what came of it. */
+#define EPT_TRANSLATED (BIT(7) | BIT(8))
 
 /* Of debug exceptions (table 28-1) */
 #define DB_BITS (DR_TRAP_BITS | BIT(13) | DR_STEP)
@@ -85,6 +87,11 @@ static int exit_io(struct ost_vcpu *vcpu)
 	return ost_exit_pio(vcpu, IO_PORT(qual), IO_SIZE(qual), qual & IO_IN);
 }
 
+enum ost_exit_fast ost_vmx_exit_io_fast(struct ost_vcpu *vcpu)
+{
+	return qualification(vcpu) & IO_STRING ? OST_EXIT_SLOW : ost_exit_fast(exit_io(vcpu));
+}
+
 /* --- control and debug registers --- */
 
 static int exit_cr(struct ost_vcpu *vcpu)
@@ -134,6 +141,8 @@ static int exit_ept_violation(struct ost_vcpu *vcpu)
 		flags |= OST_FAULT_WRITE;
 	if (qual & EPT_FETCH)
 		flags |= OST_FAULT_EXEC;
+	else if ((qual & EPT_TRANSLATED) == EPT_TRANSLATED)
+		flags |= OST_FAULT_TRANSLATED;
 	return ost_exit_nested_fault(vcpu, gpa, flags, NULL, 0);
 }
 
@@ -143,9 +152,17 @@ static int exit_ept_violation(struct ost_vcpu *vcpu)
  */
 static int exit_ept_misconfig(struct ost_vcpu *vcpu)
 {
+	gpa_t gpa = ost_vmcs_get(to_vmx(vcpu), GUEST_PHYSICAL_ADDRESS);
+	int r;
+
 	if (!ost_vmx_pte_format.mmio)
 		return unexpected(vcpu);
-	return ost_mmio(vcpu, ost_vmcs_get(to_vmx(vcpu), GUEST_PHYSICAL_ADDRESS), NULL, 0);
+	if (ost_mmio_page_known(vcpu, gpa) || !ost_gpa_has_slot(vcpu->vm, gpa, false)) {
+		r = ost_mmio_mov(vcpu, gpa, OST_MMIO_EITHER);
+		if (r != -EOPNOTSUPP)
+			return r;
+	}
+	return ost_mmio(vcpu, gpa, NULL, 0);
 }
 
 /* The PDPTEs are in guest memory, which may be swapped out: now they can be waited for. */

@@ -199,6 +199,11 @@ int ost_vmx_get_cpl(struct ost_vcpu *vcpu)
 	return ost_vmcs_get(to_vmx(vcpu), GUEST_SS_AR_BYTES) >> AR_DPL_SHIFT & 3;
 }
 
+bool ost_vmx_code64(struct ost_vcpu *vcpu)
+{
+	return ost_vmcs_get(to_vmx(vcpu), GUEST_CS_AR_BYTES) & VMX_AR_L_MASK;
+}
+
 /* --- control registers --- */
 
 static void set_reg(struct ost_vcpu *vcpu, int reg, u64 val)

@@ -7,6 +7,7 @@
 #include <asm/ptrace.h>
 #include <asm/spec-ctrl.h>
 #include "../debugreg.h"
+#include "../exit.h"
 #include "../irqchip/irqchip.h"
 #include "../msr.h"
 #include "../trace.h"
@@ -217,13 +218,16 @@ static enum ost_exit_fast no_entry(struct ost_vcpu *vcpu, u32 index)
 static enum ost_exit_fast fast_exit(struct ost_vcpu *vcpu)
 {
 	switch (vcpu->exit_index) {
+	case EXIT_REASON_CPUID:
+		return ost_exit_fast(ost_exit_cpuid(vcpu));
+	case EXIT_REASON_IO_INSTRUCTION:
+		return ost_vmx_exit_io_fast(vcpu);
+	case EXIT_REASON_MSR_READ:
+		return ost_exit_fast(ost_exit_rdmsr(vcpu));
 	case EXIT_REASON_MSR_WRITE:
-		/* A trap behind it may want userspace. */
-		if ((u32)ost_reg(vcpu, OST_REG_RCX) != MSR_IA32_TSC_DEADLINE ||
-		    (ost_rflags(vcpu) & X86_EFLAGS_TF))
+		if (!ost_msr_write_is_fast(vcpu))
 			return OST_EXIT_SLOW;
-		ost_exit_wrmsr(vcpu);
-		return OST_EXIT_DONE;
+		return ost_exit_fast(ost_exit_wrmsr(vcpu));
 	case EXIT_REASON_PREEMPTION_TIMER:
 		ost_lapic_run_ended(vcpu);
 		return OST_EXIT_DONE;

@@ -262,6 +262,8 @@ void ost_vmx_handle_exit_irqoff(struct ost_vcpu *vcpu);
 extern const char *const ost_vmx_exit_names[OST_VMX_NR_EXIT_INDEXES];
 int ost_vmx_handle_exit(struct ost_vcpu *vcpu);
 int ost_vmx_skip_instruction(struct ost_vcpu *vcpu);
+/* IN or OUT, unless it is a string instruction. [irqoff] */
+enum ost_exit_fast ost_vmx_exit_io_fast(struct ost_vcpu *vcpu);
 
 /* intercept.c */
 void ost_vmx_init_intercepts(struct ost_vmx_vcpu *vmx);
@@ -296,6 +298,7 @@ void ost_vmx_set_segment(struct ost_vcpu *vcpu, int seg, const struct kvm_segmen
 void ost_vmx_get_dt(struct ost_vcpu *vcpu, bool idt, struct kvm_dtable *out);
 void ost_vmx_set_dt(struct ost_vcpu *vcpu, bool idt, const struct kvm_dtable *in);
 int ost_vmx_get_cpl(struct ost_vcpu *vcpu);
+bool ost_vmx_code64(struct ost_vcpu *vcpu);
 void ost_vmx_set_cr0(struct ost_vcpu *vcpu, u64 cr0);
 void ost_vmx_set_cr3(struct ost_vcpu *vcpu, u64 cr3);
 void ost_vmx_set_cr4(struct ost_vcpu *vcpu, u64 cr4);
