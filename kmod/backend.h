@@ -91,10 +91,10 @@ struct ost_backend {
 	void (*cpuid_changed)(struct ost_vcpu *vcpu);
 
 	/*
-	 * One entry and the exit that ends it, including guest MSRs, debug registers, TLB tag, cr2,
-	 * mitigations. On return all of the host's own state is back except what ost_fpu holds, host
-	 * NMIs have been let in, GPRs are in vcpu->regs, vcpu->exit_index is set, and exits that need
-	 * nothing but the vCPU's own state have been handled. [irqoff]
+	 * Entries and the exits that end them, including guest MSRs, debug registers, TLB tag, cr2,
+	 * mitigations, until an exit is not dealt with at once or somebody wants the vCPU (run.h). On return all of the host's own state is back except what ost_fpu holds, host
+	 * NMIs have been let in, GPRs are in vcpu->regs, vcpu->exit_index is set, and the last exit
+	 * was handled if the answer says so. [irqoff]
 	 */
 	enum ost_exit_fast (*run)(struct ost_vcpu *vcpu);
 	/* Machine checks and acknowledged interrupts that the exit stands for, given to the host. [irqoff] */

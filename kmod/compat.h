@@ -17,6 +17,7 @@
 #include <asm/msr.h>
 #include <asm/cpu.h>
 #include <asm/cpufeature.h>
+#include <asm/mmu_context.h>
 #include <asm/mce.h>
 #include <asm/msr.h>
 #include <asm/nospec-branch.h>
@@ -202,6 +203,17 @@ static inline void ost_cr4_update(unsigned long set, unsigned long clear)
 	cr4_update_irqsoff(set, clear);
 }
 
+/* CR3 and CR4 as the kernel has noted them. [irqoff] */
+static inline unsigned long ost_cr3_noted(void)
+{
+	return __get_current_cr3_fast();
+}
+
+static inline unsigned long ost_cr4_noted(void)
+{
+	return cr4_read_shadow();
+}
+
 /* VMX operation begins or has ended: CPUs that can't trace in it (Intel PT) stop tracing in between. [irqoff] */
 static inline void ost_pt_handle_vmx(bool on)
 {
@@ -211,6 +223,16 @@ static inline void ost_pt_handle_vmx(bool on)
 #define OST_CR4_SHADOW 0
 static inline void ost_cr4_update(unsigned long set, unsigned long clear)
 {
+}
+
+static inline unsigned long ost_cr3_noted(void)
+{
+	return 0;
+}
+
+static inline unsigned long ost_cr4_noted(void)
+{
+	return 0;
 }
 
 static inline void ost_pt_handle_vmx(bool on)

@@ -253,7 +253,16 @@ static const struct kvm_cpuid_entry2 *find(const struct kvm_cpuid_entry2 *entrie
 
 const struct kvm_cpuid_entry2 *ost_cpuid_find(struct ost_vcpu *vcpu, u32 function, u32 index)
 {
-	return find(vcpu->cpuid.entries, vcpu->cpuid.nr, function, index);
+	struct ost_cpuid *c = &vcpu->cpuid;
+	const struct kvm_cpuid_entry2 *e;
+
+	/* Guests that ask often ask for the same. */
+	if (likely(c->hint < c->nr) && !order(&c->entries[c->hint], function, index))
+		return &c->entries[c->hint];
+	e = find(c->entries, c->nr, function, index);
+	if (e)
+		c->hint = e - c->entries;
+	return e;
 }
 
 u32 ost_cpuid_signature(struct ost_vcpu *vcpu)

@@ -28,6 +28,7 @@ enum ost_feature {
 struct ost_cpuid {
 	struct kvm_cpuid_entry2 *entries;	/* sorted by function, index; NULL when none */
 	u32 nr;
+	u32 hint;		/* index of the entry found last, if it is below nr */
 	/* Entries with bits that follow the vCPU's state (ost_cpuid_refresh), NULL without. */
 	struct kvm_cpuid_entry2 *leaf1, *leaf7, *leafd_0, *leafd_1;
 	DECLARE_BITMAP(features, OST_NR_FEATURES);

@@ -256,18 +256,14 @@ void ost_fpu_unload(struct ost_vcpu *vcpu)
 	kernel_fpu_end();
 }
 
-void ost_fpu_enter_pkru(struct ost_vcpu *vcpu)
+void ost_fpu_load_pkru(struct ost_vcpu *vcpu)
 {
-	if (!vcpu->fpu.uses_pkru)
-		return;
 	if (vcpu->fpu.pkru != vcpu->fpu.host_pkru)
 		wrpkru(vcpu->fpu.pkru);
 }
 
-void ost_fpu_leave_pkru(struct ost_vcpu *vcpu)
+void ost_fpu_save_pkru(struct ost_vcpu *vcpu)
 {
-	if (!vcpu->fpu.uses_pkru)
-		return;
 	vcpu->fpu.pkru = rdpkru();
 	if (vcpu->fpu.pkru != vcpu->fpu.host_pkru)
 		wrpkru(vcpu->fpu.host_pkru);

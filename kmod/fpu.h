@@ -52,9 +52,9 @@ void ost_fpu_load(struct ost_vcpu *vcpu);
 /* Guest's state back into the image, the host's XCR0 back, preemption enabled. */
 void ost_fpu_unload(struct ost_vcpu *vcpu);
 
-/* PKRU to the guest's value before an entry and back after the exit; few instructions when equal. [irqoff] */
-void ost_fpu_enter_pkru(struct ost_vcpu *vcpu);
-void ost_fpu_leave_pkru(struct ost_vcpu *vcpu);
+/* PKRU to the guest's value and back to the host's, where the guest can change it (run.h). [irqoff] */
+void ost_fpu_load_pkru(struct ost_vcpu *vcpu);
+void ost_fpu_save_pkru(struct ost_vcpu *vcpu);
 /* CR4.PKE or XCR0 changed (ost_cpuid_refresh() calls it). [vcpu or atomic] */
 void ost_fpu_refresh_pkru(struct ost_vcpu *vcpu);
 

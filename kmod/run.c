@@ -9,13 +9,13 @@
 #include <linux/jiffies.h>
 #include <linux/ktime.h>
 #include <linux/module.h>
-#include <linux/nospec.h>
 #include <linux/sched.h>
 #include <linux/signal.h>
 #include "backend.h"
 #include "compat.h"
 #include "hw.h"
 #include "irqchip/irqchip.h"
+#include "run.h"
 #include "trace.h"
 #include "vcpu.h"
 #include "vm.h"
@@ -26,12 +26,6 @@ MODULE_PARM_DESC(halt_poll_max_ns, "longest time a halted vCPU polls before it s
 
 /* Where adaptive polling starts from. */
 #define HALT_POLL_START_NS 10000
-
-/* Something the kernel wants done before the guest may go on? Cheap; any context. */
-static bool kernel_wants_us(void)
-{
-	return __xfer_to_guest_mode_work_pending() || ost_softirqs_held_up();
-}
 
 static void leave_guest_mode(struct ost_vcpu *vcpu)
 {
@@ -54,7 +48,7 @@ static enum ost_exit_fast enter_guest(struct ost_vcpu *vcpu)
 	 */
 	WRITE_ONCE(vcpu->mode, OST_MODE_IN_GUEST);
 	smp_mb();
-	if (unlikely(ost_request_pending(vcpu) || kernel_wants_us() || !ost_hw_usable())) {
+	if (unlikely(ost_request_pending(vcpu) || ost_kernel_wants_us() || !ost_hw_usable())) {
 		leave_guest_mode(vcpu);
 		ost_backend->cancel_injection(vcpu);
 		ost_request(vcpu, OST_REQ_EVENT);
@@ -65,18 +59,7 @@ static enum ost_exit_fast enter_guest(struct ost_vcpu *vcpu)
 	ost_user_msrs_load(vcpu);
 	trace_ost_entry(vcpu);
 	guest_timing_enter_irqoff();
-	for (;;) {
-		fast = static_call(ost_run)(vcpu);
-		trace_ost_exit(vcpu);
-		vcpu->stats.exits++;
-		vcpu->stats.by_reason[array_index_nospec(vcpu->exit_index, OST_MAX_EXITS)]++;
-		if (fast != OST_EXIT_DONE)
-			break;
-		vcpu->stats.fast_exits++;
-		if (ost_request_pending(vcpu) || kernel_wants_us())
-			break;
-		trace_ost_entry(vcpu);
-	}
+	fast = static_call(ost_run)(vcpu);
 	leave_guest_mode(vcpu);
 	static_call(ost_handle_exit_irqoff)(vcpu);
 
@@ -255,7 +238,7 @@ static int run_loop(struct ost_vcpu *vcpu)
 			vcpu->run->exit_reason = KVM_EXIT_IRQ_WINDOW_OPEN;
 			return OST_USER;
 		}
-		if (unlikely(kernel_wants_us() || !ost_vcpu_runnable(vcpu))) {
+		if (unlikely(ost_kernel_wants_us() || !ost_vcpu_runnable(vcpu))) {
 			ost_vcpu_preemptible(vcpu);
 			if (signal_pending(current))
 				return -EINTR;

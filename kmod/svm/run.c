@@ -9,6 +9,7 @@
 #include <asm/ptrace.h>
 #include <asm/spec-ctrl.h>
 #include "../debugreg.h"
+#include "../run.h"
 #include "entry.h"
 #include "svm.h"
 
@@ -17,11 +18,11 @@
 	(GENMASK(OST_REG_R15, OST_REG_RAX) | BIT(OST_REG_RIP) | BIT(OST_REG_CR4) | BIT(OST_REG_EFER))
 
 /* Between two of these nothing may be traced or probed: RCU does not watch (entry.S has the rest). */
-static noinstr void enter_guest(struct ost_svm_entry *entry)
+static noinstr void enter_guest(struct ost_svm_entry *entry, bool again)
 {
-	guest_state_enter_irqoff();
+	ost_guest_state_enter(again);
 	ost_svm_enter(entry);
-	guest_state_exit_irqoff();
+	ost_guest_state_exit(again);
 }
 
 /*
@@ -119,12 +120,12 @@ static void prepare_spec_ctrl(struct ost_svm_vcpu *svm, struct ost_svm_entry *en
 		entry->common.flags |= BIT(OST_ENTRY_SPEC_CTRL_READ);
 }
 
-static void sync_to_vmcb(struct ost_svm_vcpu *svm, u8 tpr)
+/* For the first of some entries: what does not change between them while interrupts are off. */
+static void prepare_entries(struct ost_svm_vcpu *svm, struct ost_svm_entry *entry, u8 tpr)
 {
 	struct ost_vmcb *vmcb = svm->vmcb;
 
 	ost_svm_assign_asid(svm);
-	ost_svm_sync_regs(svm);
 	load_debug(svm);
 	sync_tsc(svm);
 	if (vmcb->save.cr2 != svm->vcpu.cr2) {
@@ -137,9 +138,10 @@ static void sync_to_vmcb(struct ost_svm_vcpu *svm, u8 tpr)
 		ost_vmcb_dirty(vmcb, CLEAN_TPR);
 	}
 	svm->event_given = vmcb->control.eventinj & OST_SVM_EVENT_VALID;
+	prepare_spec_ctrl(svm, entry);
 }
 
-static void sync_from_vmcb(struct ost_svm_vcpu *svm, u8 tpr)
+static __always_inline void sync_from_vmcb(struct ost_svm_vcpu *svm, u8 *tpr)
 {
 	struct ost_vmcb *vmcb = svm->vmcb;
 	struct ost_vcpu *vcpu = &svm->vcpu;
@@ -160,8 +162,10 @@ static void sync_from_vmcb(struct ost_svm_vcpu *svm, u8 tpr)
 	/* From here on everything that writes to the VMCB says so. */
 	vmcb->control.clean = ost_svm_has(OST_SVM_VMCB_CLEAN) ? OST_SVM_ALL_CLEAN : 0;
 
-	if (unlikely((vmcb->control.v_intr & OST_SVM_V_TPR_MASK) != tpr))
-		ost_set_cr8(vcpu, vmcb->control.v_intr & OST_SVM_V_TPR_MASK);
+	if (unlikely((vmcb->control.v_intr & OST_SVM_V_TPR_MASK) != *tpr)) {
+		*tpr = vmcb->control.v_intr & OST_SVM_V_TPR_MASK;
+		ost_set_cr8(vcpu, *tpr);
+	}
 }
 
 enum ost_exit_fast ost_svm_run(struct ost_vcpu *vcpu)
@@ -174,8 +178,9 @@ enum ost_exit_fast ost_svm_run(struct ost_vcpu *vcpu)
 		.host_vmcb_pa = c->host_vmcb_pa,
 	};
 	u8 tpr = ost_get_cr8(vcpu) & OST_SVM_V_TPR_MASK;
+	enum ost_exit_fast fast = OST_EXIT_SLOW;
 	struct ost_host_debug host_debug;
-	bool at_once = false;
+	bool at_once = false, again;
 	u64 host_debugctl;
 	u8 tlb_control;
 
@@ -188,17 +193,41 @@ enum ost_exit_fast ost_svm_run(struct ost_vcpu *vcpu)
 		at_once = true;
 		smp_send_reschedule(smp_processor_id());
 	}
-	sync_to_vmcb(svm, tpr);
+	prepare_entries(svm, &entry, tpr);
 	save_host(svm, c);
-	prepare_spec_ctrl(svm, &entry);
 	host_debugctl = clear_debugctl();
 	ost_debug_enter(vcpu, &host_debug);
-	ost_fpu_enter_pkru(vcpu);
 	tlb_control = svm->vmcb->control.tlb_control;
 
-	enter_guest(&entry);
+	for (again = false;; again = true) {
+		ost_svm_sync_regs(svm);
+		ost_fpu_enter_pkru(vcpu);
 
-	ost_fpu_leave_pkru(vcpu);
+		enter_guest(&entry, again);
+
+		/* Handlers look at the VMM's memory, with the host's rights. */
+		ost_fpu_leave_pkru(vcpu);
+		sync_from_vmcb(svm, &tpr);
+		ost_exited(vcpu);
+		if (unlikely(vcpu->exit_index == OST_SVM_EXIT_INDEX_INVALID)) {
+			ost_svm_redo_flush(svm, again ? OST_SVM_TLB_NOTHING : tlb_control);
+			ost_svm_redo_events(svm);
+			break;
+		}
+		ost_svm_complete_events(svm);
+		/* The host took its NMI right behind STGI, and its handler may have changed anything. */
+		if (unlikely(vcpu->exit_index == SVM_EXIT_NMI)) {
+			vcpu->stats.host_nmis++;
+			fast = OST_EXIT_DONE;
+			break;
+		}
+		fast = ost_svm_handle_exit_fast(vcpu);
+		/* MOV DR shows what was loaded for one entry. */
+		if (fast != OST_EXIT_DONE || unlikely(vcpu->dr_live || at_once) ||
+		    !ost_may_reenter(vcpu))
+			break;
+	}
+
 	store_debug(svm);
 	if (unlikely(host_debugctl))
 		wrmsrq(MSR_IA32_DEBUGCTLMSR, host_debugctl);
@@ -206,23 +235,9 @@ enum ost_exit_fast ost_svm_run(struct ost_vcpu *vcpu)
 	ost_ibpb_before_user();
 	if (entry.common.flags & BIT(OST_ENTRY_SPEC_CTRL_READ))
 		vcpu->spec_ctrl = entry.common.guest_spec_ctrl;
-	sync_from_vmcb(svm, tpr);
-
-	if (unlikely(vcpu->exit_index == OST_SVM_EXIT_INDEX_INVALID)) {
-		ost_svm_redo_flush(svm, tlb_control);
-		ost_svm_redo_events(svm);
-		return OST_EXIT_SLOW;
-	}
-	ost_svm_complete_events(svm);
 	if (unlikely(at_once))
 		ost_request(vcpu, OST_REQ_EVENT);
-
-	/* The host took its NMI right behind STGI. */
-	if (vcpu->exit_index == SVM_EXIT_NMI) {
-		vcpu->stats.host_nmis++;
-		return OST_EXIT_DONE;
-	}
-	return ost_svm_handle_exit_fast(vcpu);
+	return fast;
 }
 
 void ost_svm_handle_exit_irqoff(struct ost_vcpu *vcpu)

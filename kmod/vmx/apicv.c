@@ -197,6 +197,7 @@ void ost_vmx_apic_leave(struct ost_vmx_vcpu *vmx)
 {
 	if (ost_vmx_delivers(vmx) || !vmx->virtual_apic || likely(*vtpr(vmx) == vmx->vtpr))
 		return;
+	vmx->vtpr = *vtpr(vmx);
 	if (vmx->own_virtual_apic)
 		ost_set_cr8(&vmx->vcpu, *vtpr(vmx) >> 4);
 	else

@@ -78,8 +78,8 @@ static void switch_to_guest(struct ost_vmx_vcpu *vmx)
 	savesegment(es, h->es);
 	savesegment(fs, h->fs);
 	savesegment(gs, h->gs);
-	rdmsrq(MSR_FS_BASE, h->fs_base);
-	rdmsrq(MSR_KERNEL_GS_BASE, h->kernel_gs_base);
+	h->fs_base = __rdmsr(MSR_FS_BASE);
+	h->kernel_gs_base = __rdmsr(MSR_KERNEL_GS_BASE);
 	wrmsrq(MSR_KERNEL_GS_BASE, vmx->kernel_gs_base);
 	vmx->user_msrs_stale = true;
 	h->loaded = true;
@@ -102,10 +102,22 @@ static void load_user_msrs(struct ost_vmx_vcpu *vmx)
 	load_user_msr(ost_vmx_user_slots[OST_VMX_FMASK], vmx->fmask);
 }
 
+/* The kernel's own notes of both are cheaper than the registers. */
+static unsigned long host_cr3(void)
+{
+	return OST_CR4_SHADOW ? ost_cr3_noted() : __native_read_cr3();
+}
+
+static unsigned long host_cr4(void)
+{
+	/* In sections nobody notes CR4.VMXE. */
+	return ost_vmx_kept() ? ost_cr4_noted() : ost_read_cr4_raw();
+}
+
 void ost_vmx_host_save(struct ost_vmx_vcpu *vmx)
 {
 	struct ost_vmx_host *h = &vmx->host;
-	unsigned long cr3 = __native_read_cr3(), cr4 = ost_read_cr4_raw();
+	unsigned long cr3 = host_cr3(), cr4 = host_cr4();
 
 	if (unlikely(h->cpu != smp_processor_id())) {
 		write_cpu();
@@ -148,7 +160,7 @@ void ost_vmx_host_restore(struct ost_vmx_vcpu *vmx)
 		return;
 	local_irq_save(flags);
 	h->loaded = false;
-	rdmsrq(MSR_KERNEL_GS_BASE, vmx->kernel_gs_base);
+	vmx->kernel_gs_base = __rdmsr(MSR_KERNEL_GS_BASE);
 	restore_ldt();
 	if (unlikely(h->gs))
 		load_gs_index(h->gs);

@@ -10,7 +10,7 @@
 #include "../exit.h"
 #include "../irqchip/irqchip.h"
 #include "../msr.h"
-#include "../trace.h"
+#include "../run.h"
 #include "vmx.h"
 
 /* What stands in vcpu->regs after every exit; RSP, RIP, RFLAGS, CR0, CR3 and CR4 are fetched when asked for. */
@@ -37,13 +37,13 @@ static __always_inline void call_nmi_handler(void)
  * Between the two guest_state calls nothing may be traced or probed: RCU does not watch (entry.S has the
  * rest). CR2 is switched here because no page fault of the host's can come between; NMIs preserve it.
  */
-static noinstr bool enter_guest(struct ost_vmx_vcpu *vmx)
+static noinstr bool enter_guest(struct ost_vmx_vcpu *vmx, bool again)
 {
 	struct ost_vcpu *vcpu = &vmx->vcpu;
 	unsigned long cr2;
 	bool entered;
 
-	guest_state_enter_irqoff();
+	ost_guest_state_enter(again);
 	asm volatile("mov %%cr2, %0" : "=r"(cr2));
 	if (cr2 != vcpu->cr2)
 		asm volatile("mov %0, %%cr2" : : "r"((unsigned long)vcpu->cr2) : "memory");
@@ -58,7 +58,7 @@ static noinstr bool enter_guest(struct ost_vmx_vcpu *vmx)
 		if (ost_vmx_kept() && unlikely(is_host_nmi(vmx)))
 			call_nmi_handler();
 	}
-	guest_state_exit_irqoff();
+	ost_guest_state_exit(again);
 	return entered;
 }
 
@@ -110,7 +110,10 @@ static void prepare_speculation(struct ost_vmx_vcpu *vmx)
 {
 	struct ost_entry *entry = &vmx->entry.common;
 
-	/* The handlers of the exit before may have left anything in the L1 data cache. */
+	/*
+	 * What ran since the last entries may have left anything in the L1 data cache. Exits that are dealt with
+	 * at once touch nothing but what is the guest's own.
+	 */
 	if (unlikely(ost_vmx_config.flush_l1d))
 		ost_vmx_flush_l1d();
 	if (!cpu_feature_enabled(X86_FEATURE_MSR_SPEC_CTRL))
@@ -141,16 +144,27 @@ static void sync_tsc(struct ost_vmx_vcpu *vmx)
 	}
 }
 
-static void sync_to_vmcs(struct ost_vmx_vcpu *vmx)
+/* For the first of some entries: what does not change between them while interrupts are off. */
+static void prepare_entries(struct ost_vmx_vcpu *vmx)
 {
 	if (unlikely(!vmx->constants_written))
 		ost_vmx_write_constants(vmx);
+	load_debug(vmx);
 	ost_vmx_apic_enter(vmx);
 	ost_vmx_pml_sync(vmx);
 	sync_tsc(vmx);
-	ost_vmx_sync_regs(vmx);
 	ost_vmx_sync_tlb(vmx);
 	ost_vmx_host_save(vmx);
+	prepare_speculation(vmx);
+}
+
+/* For each. */
+static __always_inline void sync_to_vmcs(struct ost_vmx_vcpu *vmx)
+{
+	if (vmx->vcpu.regs_dirty | vmx->cache.dirty[0] | vmx->cache.dirty[1]) {
+		ost_vmx_sync_regs(vmx);
+		ost_vmcs_flush(vmx);
+	}
 	vmx->event_given = ost_vmcs_get(vmx, VM_ENTRY_INTR_INFO_FIELD) & INTR_INFO_VALID_MASK;
 }
 
@@ -236,46 +250,13 @@ static enum ost_exit_fast fast_exit(struct ost_vcpu *vcpu)
 	}
 }
 
-enum ost_exit_fast ost_vmx_run(struct ost_vcpu *vcpu)
+static enum ost_exit_fast end_entries(struct ost_vmx_vcpu *vmx, enum ost_exit_fast fast, bool failed,
+				      bool broken)
 {
-	struct ost_vmx_vcpu *vmx = to_vmx(vcpu);
-	struct ost_host_debug host_debug;
-	bool broken, entered, failed, nmi;
-	u64 debugctl;
+	struct ost_vcpu *vcpu = &vmx->vcpu;
+	bool nmi = !failed && is_host_nmi(vmx);
 
-	if (unlikely(vmx->pdptes_stale))
-		return no_entry(vcpu, OST_VMX_EXIT_INDEX_PDPTES);
-	if (unlikely(!ost_vmx_section_begin(vmx)))
-		return no_entry(vcpu, OST_VMX_EXIT_INDEX_NO_VMX);
-	/* An exit clears it (28.5.1). */
-	rdmsrq(MSR_IA32_DEBUGCTLMSR, debugctl);
-	switch_pebs(vmx);
-	ost_debug_enter(vcpu, &host_debug);
-	load_debug(vmx);
-	sync_to_vmcs(vmx);
-	ost_vmcs_flush(vmx);
-	prepare_speculation(vmx);
-	ost_fpu_enter_pkru(vcpu);
-	ost_vmx_sync_timer(vmx);
-
-	broken = unlikely(ost_vmx_check_entries) && !ost_vmx_check_entry(vmx);
-	entered = likely(!broken) && enter_guest(vmx);
-
-	ost_fpu_leave_pkru(vcpu);
-	ost_ibpb_before_user();
-	if (vmx->vcpu.spec_ctrl_direct)
-		vcpu->spec_ctrl = vmx->entry.common.guest_spec_ctrl;
-	sync_from_vmcs(vmx, entered);
-	store_debug(vmx);
-	if (unlikely(debugctl))
-		wrmsrq(MSR_IA32_DEBUGCTLMSR, debugctl);
-	ost_debug_leave(vcpu, &host_debug);
-
-	failed = !entered || (vmx->reason & VMX_EXIT_REASONS_FAILED_VMENTRY);
-	if (likely(!failed))
-		ost_vmx_complete_events(vmx);
-	nmi = is_host_nmi(vmx);
-	if (!ost_vmx_kept())
+	if (!ost_vmx_kept() && fast == OST_EXIT_SLOW)
 		fetch_common(vmx);
 	ost_vmx_section_end(vmx);
 
@@ -288,7 +269,58 @@ enum ost_exit_fast ost_vmx_run(struct ost_vcpu *vcpu)
 		vcpu->stats.host_nmis++;
 		return OST_EXIT_DONE;
 	}
-	return fast_exit(vcpu);
+	return fast;
+}
+
+enum ost_exit_fast ost_vmx_run(struct ost_vcpu *vcpu)
+{
+	struct ost_vmx_vcpu *vmx = to_vmx(vcpu);
+	enum ost_exit_fast fast = OST_EXIT_DONE;
+	bool broken, entered, failed, again;
+	struct ost_host_debug host_debug;
+	u64 debugctl;
+
+	if (unlikely(vmx->pdptes_stale))
+		return no_entry(vcpu, OST_VMX_EXIT_INDEX_PDPTES);
+	if (unlikely(!ost_vmx_section_begin(vmx)))
+		return no_entry(vcpu, OST_VMX_EXIT_INDEX_NO_VMX);
+	/* An exit clears it (28.5.1). */
+	debugctl = __rdmsr(MSR_IA32_DEBUGCTLMSR);
+	switch_pebs(vmx);
+	ost_debug_enter(vcpu, &host_debug);
+	prepare_entries(vmx);
+	ost_fpu_enter_pkru(vcpu);
+
+	for (again = false;; again = true) {
+		sync_to_vmcs(vmx);
+		ost_vmx_sync_timer(vmx);
+		broken = unlikely(ost_vmx_check_entries) && !ost_vmx_check_entry(vmx);
+		entered = likely(!broken) && enter_guest(vmx, again);
+
+		sync_from_vmcs(vmx, entered);
+		ost_exited(vcpu);
+		failed = !entered || (vmx->reason & VMX_EXIT_REASONS_FAILED_VMENTRY);
+		if (unlikely(failed))
+			break;
+		ost_vmx_complete_events(vmx);
+		/* The host's handler had it, or will have it in a moment, and may have changed anything. */
+		if (unlikely(is_host_nmi(vmx)))
+			break;
+		fast = fast_exit(vcpu);
+		/* MOV DR shows what was loaded for one entry. */
+		if (fast != OST_EXIT_DONE || unlikely(vcpu->dr_live) || !ost_may_reenter(vcpu))
+			break;
+	}
+
+	ost_fpu_leave_pkru(vcpu);
+	ost_ibpb_before_user();
+	if (vmx->vcpu.spec_ctrl_direct)
+		vcpu->spec_ctrl = vmx->entry.common.guest_spec_ctrl;
+	store_debug(vmx);
+	if (unlikely(debugctl))
+		wrmsrq(MSR_IA32_DEBUGCTLMSR, debugctl);
+	ost_debug_leave(vcpu, &host_debug);
+	return end_entries(vmx, fast, failed, broken);
 }
 
 static bool is_machine_check(struct ost_vmx_vcpu *vmx)

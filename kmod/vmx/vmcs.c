@@ -19,16 +19,10 @@ static_assert(OST_V_LAST_STATE <= 64);
 static_assert(OST_V_EXIT_QUALIFICATION == 64);
 static_assert(OST_NR_VMCS_SLOTS <= 128);
 
-u64 ost_vmcs_read(struct ost_vmx_vcpu *vmx, unsigned long field)
+u64 ost_vmcs_read_outside(struct ost_vmx_vcpu *vmx, unsigned long field)
 {
 	unsigned long flags;
 	u64 val = 0;
-
-	if (vmx->in_section)
-		return ost_vmread(field);
-	/* Current as long as the vCPU is loaded; when it is preempted on the way, sched-in sees to it. */
-	if (ost_vmx_kept() && likely(raw_cpu_read(ost_vmx_cpus.on)))
-		return ost_vmread(field);
 
 	local_irq_save(flags);
 	if (ost_vmx_section_begin(vmx)) {
@@ -42,12 +36,6 @@ u64 ost_vmcs_read(struct ost_vmx_vcpu *vmx, unsigned long field)
 	}
 	local_irq_restore(flags);
 	return val;
-}
-
-void ost_vmcs_fetch(struct ost_vmx_vcpu *vmx, enum ost_vmcs_slot slot)
-{
-	vmx->cache.val[slot] = ost_vmcs_read(vmx, ost_vmcs_fields[slot]);
-	vmx->cache.avail[slot / 64] |= BIT_ULL(slot % 64);
 }
 
 void ost_vmcs_flush(struct ost_vmx_vcpu *vmx)

@@ -185,10 +185,30 @@ static inline struct ost_vmx_vcpu *to_vmx(struct ost_vcpu *vcpu)
 
 /* --- the cache of VMCS fields (vmcs.c) --- */
 
-/* Reads the field from the VMCS. [vcpu] */
-void ost_vmcs_fetch(struct ost_vmx_vcpu *vmx, enum ost_vmcs_slot slot);
+/* A field where the VMCS may not be current; see ost_vmcs_read(). */
+u64 ost_vmcs_read_outside(struct ost_vmx_vcpu *vmx, unsigned long field);
+
+/* Is the vCPU's VMCS current on this CPU, and stays so? [vcpu] */
+static inline bool ost_vmcs_is_current(struct ost_vmx_vcpu *vmx)
+{
+	/* As long as the vCPU is loaded; when it is preempted on the way, sched-in sees to it. */
+	return likely(vmx->in_section) ||
+	       (ost_vmx_kept() && likely(raw_cpu_read(ost_vmx_cpus.on)));
+}
+
 /* A field that is in no slot. [vcpu] */
-u64 ost_vmcs_read(struct ost_vmx_vcpu *vmx, unsigned long field);
+static inline u64 ost_vmcs_read(struct ost_vmx_vcpu *vmx, unsigned long field)
+{
+	return ost_vmcs_is_current(vmx) ? ost_vmread(field) : ost_vmcs_read_outside(vmx, field);
+}
+
+/* Reads the slot's field from the VMCS. [vcpu] */
+static inline void ost_vmcs_fetch(struct ost_vmx_vcpu *vmx, enum ost_vmcs_slot slot)
+{
+	vmx->cache.val[slot] = ost_vmcs_read(vmx, ost_vmcs_fields[slot]);
+	vmx->cache.avail[slot / 64] |= BIT_ULL(slot % 64);
+}
+
 /* Writes what changed. In a section. */
 void ost_vmcs_flush(struct ost_vmx_vcpu *vmx);
 
