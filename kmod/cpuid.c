@@ -601,7 +601,7 @@ static void refresh(struct ost_vcpu *vcpu, struct ost_cpuid *c)
 void ost_cpuid_refresh(struct ost_vcpu *vcpu)
 {
 	refresh(vcpu, &vcpu->cpuid);
-	ost_fpu_refresh_pkru(vcpu);
+	ost_fpu_refresh(vcpu);
 }
 
 static int compare(const void *a, const void *b)

@@ -165,10 +165,25 @@ void ost_fpu_destroy(struct ost_vcpu *vcpu)
 	vcpu->fpu.image = NULL;
 }
 
+/* Without CR4.OSXSAVE the guest can neither read XCR0 nor use what it turns on: it may be the host's. */
+static void want_xcr0(struct ost_vcpu *vcpu)
+{
+	struct ost_fpu *fpu = &vcpu->fpu;
+	u64 want = ost_cr4(vcpu) & X86_CR4_OSXSAVE ? fpu->xcr0 : host_xcr0;
+
+	if (fpu->wanted_xcr0 == want)
+		return;
+	fpu->wanted_xcr0 = want;
+	if (have_xsave && fpu->loaded)
+		xsetbv(XCR_XFEATURE_ENABLED_MASK, want);
+}
+
 void ost_fpu_reset(struct ost_vcpu *vcpu, bool init_event)
 {
 	struct xregs_state *image = vcpu->fpu.image;
 
+	/* CR4 was reset, and with it OSXSAVE. */
+	want_xcr0(vcpu);
 	if (init_event)
 		return;
 	/*
@@ -232,8 +247,8 @@ void ost_fpu_load(struct ost_vcpu *vcpu)
 		WARN_ON_ONCE(1);
 		restore(&init_image);
 	}
-	if (have_xsave && fpu->xcr0 != host_xcr0)
-		xsetbv(XCR_XFEATURE_ENABLED_MASK, fpu->xcr0);
+	if (have_xsave && fpu->wanted_xcr0 != host_xcr0)
+		xsetbv(XCR_XFEATURE_ENABLED_MASK, fpu->wanted_xcr0);
 	/* The guest can execute XSAVES whether CPUID tells so or not. */
 	if (fpu->xss != host_xss)
 		wrmsrq(MSR_IA32_XSS, fpu->xss);
@@ -249,7 +264,7 @@ void ost_fpu_unload(struct ost_vcpu *vcpu)
 
 	if (fpu->xss != host_xss)
 		wrmsrq(MSR_IA32_XSS, host_xss);
-	if (have_xsave && fpu->xcr0 != host_xcr0)
+	if (have_xsave && fpu->wanted_xcr0 != host_xcr0)
 		xsetbv(XCR_XFEATURE_ENABLED_MASK, host_xcr0);
 	save(fpu->image);
 	fpu->loaded = false;
@@ -269,8 +284,9 @@ void ost_fpu_save_pkru(struct ost_vcpu *vcpu)
 		wrpkru(vcpu->fpu.host_pkru);
 }
 
-void ost_fpu_refresh_pkru(struct ost_vcpu *vcpu)
+void ost_fpu_refresh(struct ost_vcpu *vcpu)
 {
+	want_xcr0(vcpu);
 	vcpu->fpu.uses_pkru = have_pkru && ((ost_cr4(vcpu) & X86_CR4_PKE) ||
 					    (vcpu->fpu.xcr0 & XFEATURE_MASK_PKRU));
 }
@@ -279,9 +295,8 @@ void ost_fpu_set_xcr0(struct ost_vcpu *vcpu, u64 xcr0)
 {
 	struct ost_fpu *fpu = &vcpu->fpu;
 
-	if (fpu->loaded && fpu->xcr0 != xcr0)
-		xsetbv(XCR_XFEATURE_ENABLED_MASK, xcr0);
 	fpu->xcr0 = xcr0;
+	want_xcr0(vcpu);
 }
 
 /* --- the image --- */

@@ -21,6 +21,7 @@ struct ost_fpu {
 	void *image;		/* 64-byte aligned XSAVE image of ost_fpu_size bytes */
 	u64 xcr0;		/* the guest's XCR0 */
 	u64 xss;		/* the guest's IA32_XSS */
+	u64 wanted_xcr0;	/* in the register while loaded */
 	u32 pkru;		/* the guest's PKRU */
 	u32 host_pkru;		/* of this thread, while loaded */
 	bool uses_pkru;		/* the guest can change PKRU: it has to be switched */
@@ -56,7 +57,7 @@ void ost_fpu_unload(struct ost_vcpu *vcpu);
 void ost_fpu_load_pkru(struct ost_vcpu *vcpu);
 void ost_fpu_save_pkru(struct ost_vcpu *vcpu);
 /* CR4.PKE or XCR0 changed (ost_cpuid_refresh() calls it). [vcpu or atomic] */
-void ost_fpu_refresh_pkru(struct ost_vcpu *vcpu);
+void ost_fpu_refresh(struct ost_vcpu *vcpu);
 
 /* The guest executed XSETBV with a value that was checked, or KVM_SET_XCRS did. [vcpu or atomic] */
 void ost_fpu_set_xcr0(struct ost_vcpu *vcpu, u64 xcr0);

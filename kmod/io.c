@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* The in-kernel buses: sorted arrays of devices, replaced whole when one is added or removed. */
+#include <linux/hash.h>
 #include <linux/slab.h>
 #include <linux/srcu.h>
 #include <linux/string.h>
@@ -18,6 +19,27 @@ static void free_array(struct rcu_head *rcu)
 static struct ost_bus_array *current_array(struct ost_vm *vm, struct ost_bus *bus)
 {
 	return rcu_dereference_protected(bus->array, lockdep_is_held(&vm->lock));
+}
+
+/* Blocks of 8 addresses: a range that spans more than some of them sets all bits. */
+#define FILTER_SHIFT 3
+#define FILTER_MAX_BLOCKS 32
+
+static u64 filter_bit(u64 block)
+{
+	return BIT_ULL(hash_64(block, 6));
+}
+
+static u64 filter_of(u64 addr, u64 len)
+{
+	u64 block = addr >> FILTER_SHIFT, last = (addr + max(len, 1ull) - 1) >> FILTER_SHIFT;
+	u64 filter = 0;
+
+	if (last < block || last - block >= FILTER_MAX_BLOCKS)
+		return ~0ull;
+	for (; block <= last; block++)
+		filter |= filter_bit(block);
+	return filter;
 }
 
 static void publish(struct ost_vm *vm, struct ost_bus *bus, struct ost_bus_array *old,
@@ -50,6 +72,8 @@ int ost_bus_register(struct ost_vm *vm, struct ost_bus *bus, u64 addr, u64 len,
 		memcpy(new->ranges + at + 1, old->ranges + at, (nr - at) * sizeof(*new->ranges));
 	}
 	new->ranges[at] = (struct ost_bus_range){ .addr = addr, .len = len, .dev = dev };
+	/* First the way to it: a reader that finds the old array does no harm. Bits of devices that go stay. */
+	WRITE_ONCE(bus->filter, bus->filter | filter_of(addr, len));
 	publish(vm, bus, old, new);
 	return 0;
 }
@@ -115,8 +139,8 @@ static int bus_access(struct ost_vcpu *vcpu, struct ost_bus *bus, u64 addr, u32 
 	int idx, r = -EOPNOTSUPP;
 	u32 i;
 
-	/* Most guests' common exits find an empty bus or none of its devices: keep that short. */
-	if (!rcu_access_pointer(bus->array))
+	/* Most guests' common exits find none of the bus' devices: keep that short. */
+	if (!(READ_ONCE(bus->filter) & filter_bit(addr >> FILTER_SHIFT)))
 		return -EOPNOTSUPP;
 	idx = srcu_read_lock(&vcpu->vm->srcu);
 	array = srcu_dereference(bus->array, &vcpu->vm->srcu);

@@ -43,6 +43,11 @@ struct ost_bus_array {
 
 struct ost_bus {
 	struct ost_bus_array __rcu *array;	/* NULL when empty; writers hold vm->lock */
+	/*
+	 * A bit for each block of addresses, by its hash, in which a device has begun or may lie: with the bit of
+	 * an access clear there is none for it, as for most that userspace's devices get.
+	 */
+	u64 filter;
 };
 
 /*

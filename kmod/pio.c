@@ -38,7 +38,7 @@ static int complete_pio(struct ost_vcpu *vcpu)
 	if (ost_rip(vcpu) != vcpu->io.rip)
 		return OST_RUN;
 	if (vcpu->io.pio_in) {
-		memcpy(&val, page_address(vcpu->pio_page), vcpu->io.pio_size);
+		val = READ_ONCE(*(u32 *)page_address(vcpu->pio_page));
 		set_rax(vcpu, val, vcpu->io.pio_size);
 	}
 	return static_call(ost_skip_instruction)(vcpu);
@@ -74,8 +74,9 @@ int ost_exit_pio(struct ost_vcpu *vcpu, u16 port, u32 size, bool in)
 			set_rax(vcpu, val, size);
 		return static_call(ost_skip_instruction)(vcpu);
 	}
+	/* All four bytes, of which userspace is told to look at `size`. */
 	if (!in)
-		memcpy(page_address(vcpu->pio_page), &val, size);
+		*(u32 *)page_address(vcpu->pio_page) = val;
 	vcpu->io.pio_size = size;
 	vcpu->io.pio_in = in;
 	vcpu->io.rip = ost_rip(vcpu);

@@ -244,7 +244,8 @@ void ost_lapic_update_ppr(struct ost_lapic *apic)
 	if (ppr == old)
 		return;
 	ost_lapic_reg_set(apic, APIC_PROCPRI, ppr);
-	if (ppr < old && ost_lapic_deliverable(apic) >= 0)
+	/* One that is still held off may be so by TPR alone now, which whoever watches TPR has to know. */
+	if (ppr < old && ost_lapic_find_irr(apic) >= 0)
 		apic->ops->event(apic);
 }
 

@@ -141,7 +141,7 @@ static bool make_current(struct ost_vmx_cpu *c, struct ost_vmx_vcpu *vmx)
 	return true;
 }
 
-bool ost_vmx_section_begin(struct ost_vmx_vcpu *vmx)
+bool ost_vmx_section_begin_slow(struct ost_vmx_vcpu *vmx)
 {
 	struct ost_vmx_cpu *c = this_cpu_ptr(&ost_vmx_cpus);
 

@@ -23,8 +23,11 @@ u32 ost_vmx_get_interrupt_shadow(struct ost_vcpu *vcpu)
 void ost_vmx_set_interrupt_shadow(struct ost_vcpu *vcpu, u32 mask)
 {
 	struct ost_vmx_vcpu *vmx = to_vmx(vcpu);
-	u32 state = ost_vmcs_get(vmx, GUEST_INTERRUPTIBILITY_INFO) & ~SHADOW;
+	u32 state = ost_vmcs_get(vmx, GUEST_INTERRUPTIBILITY_INFO);
 
+	if (likely(!mask && !(state & SHADOW)))
+		return;
+	state &= ~SHADOW;
 	/* Not both, and the one that blocks more (27.3.1.5). */
 	if (mask & KVM_X86_SHADOW_INT_MOV_SS)
 		state |= GUEST_INTR_STATE_MOV_SS;

@@ -11,6 +11,7 @@
 #include <linux/sched.h>
 #include <asm/cpu_entry_area.h>
 #include <asm/desc.h>
+#include <asm/fsgsbase.h>
 #include <asm/mmu_context.h>
 #include <asm/msr.h>
 #include <asm/segment.h>
@@ -67,6 +68,19 @@ static void write_cpu(void)
 }
 
 /*
+ * MSR_KERNEL_GS_BASE without an access to an MSR: returns its value and gives it another. Between the two
+ * SWAPGS no exception may come but an NMI or #MC, whose entries work with any base where there is FSGSBASE.
+ * [irqoff]
+ */
+static noinstr u64 swap_inactive_gs_base(u64 base)
+{
+	u64 old;
+
+	asm volatile("swapgs\n\trdgsbase %0\n\twrgsbase %1\n\tswapgs" : "=&r"(old) : "r"(base) : "memory");
+	return old;
+}
+
+/*
  * The host's registers of this task, and the guest's that VMX does not switch. Neither changes until the
  * vCPU leaves this CPU: nothing between uses SYSCALL, and nobody else loads KERNEL_GS_BASE.
  */
@@ -78,9 +92,14 @@ static void switch_to_guest(struct ost_vmx_vcpu *vmx)
 	savesegment(es, h->es);
 	savesegment(fs, h->fs);
 	savesegment(gs, h->gs);
-	h->fs_base = __rdmsr(MSR_FS_BASE);
-	h->kernel_gs_base = __rdmsr(MSR_KERNEL_GS_BASE);
-	wrmsrq(MSR_KERNEL_GS_BASE, vmx->kernel_gs_base);
+	if (cpu_feature_enabled(X86_FEATURE_FSGSBASE)) {
+		h->fs_base = rdfsbase();
+		h->kernel_gs_base = swap_inactive_gs_base(vmx->kernel_gs_base);
+	} else {
+		h->fs_base = __rdmsr(MSR_FS_BASE);
+		h->kernel_gs_base = __rdmsr(MSR_KERNEL_GS_BASE);
+		wrmsrq(MSR_KERNEL_GS_BASE, vmx->kernel_gs_base);
+	}
 	vmx->user_msrs_stale = true;
 	h->loaded = true;
 }
@@ -160,11 +179,15 @@ void ost_vmx_host_restore(struct ost_vmx_vcpu *vmx)
 		return;
 	local_irq_save(flags);
 	h->loaded = false;
-	vmx->kernel_gs_base = __rdmsr(MSR_KERNEL_GS_BASE);
 	restore_ldt();
-	if (unlikely(h->gs))
-		load_gs_index(h->gs);
-	wrmsrq(MSR_KERNEL_GS_BASE, h->kernel_gs_base);
+	if (cpu_feature_enabled(X86_FEATURE_FSGSBASE) && likely(!h->gs)) {
+		vmx->kernel_gs_base = swap_inactive_gs_base(h->kernel_gs_base);
+	} else {
+		vmx->kernel_gs_base = __rdmsr(MSR_KERNEL_GS_BASE);
+		if (h->gs)
+			load_gs_index(h->gs);
+		wrmsrq(MSR_KERNEL_GS_BASE, h->kernel_gs_base);
+	}
 	/* Loading a selector changes the base. */
 	if (unlikely(h->fs)) {
 		loadsegment(fs, h->fs);

@@ -170,6 +170,9 @@ void ost_vmx_vcpu_load(struct ost_vcpu *vcpu, int cpu)
 
 	if (!ost_vmx_kept())
 		return;
+	if (likely(vmx->active_cpu == cpu && raw_cpu_read(ost_vmx_cpus.on) &&
+		   raw_cpu_read(ost_vmx_cpus.current_vcpu) == vmx))
+		return;
 	if (vmx->active_cpu != cpu)
 		ost_vmx_clear(vmx);
 	/* So that fields can be read while it is loaded. */

@@ -99,7 +99,8 @@ void ost_vmx_cpu_emergency_disable(void);
  * Between the two the vCPU's VMCS is current on this CPU. false when VMX can't be had: another owner has
  * taken it. Sections do not nest. [irqoff]
  */
-bool ost_vmx_section_begin(struct ost_vmx_vcpu *vmx);
+static inline bool ost_vmx_section_begin(struct ost_vmx_vcpu *vmx);
+bool ost_vmx_section_begin_slow(struct ost_vmx_vcpu *vmx);
 void ost_vmx_section_end(struct ost_vmx_vcpu *vmx);
 /* Takes the VMCS off the CPU on which it is active, so that another may load it. May wait for an IPI. */
 void ost_vmx_clear(struct ost_vmx_vcpu *vmx);
@@ -181,6 +182,15 @@ static inline struct ost_vmx_vm *to_vmx_vm(struct ost_vm *vm)
 static inline struct ost_vmx_vcpu *to_vmx(struct ost_vcpu *vcpu)
 {
 	return container_of(vcpu, struct ost_vmx_vcpu, vcpu);
+}
+
+static inline bool ost_vmx_section_begin(struct ost_vmx_vcpu *vmx)
+{
+	if (!ost_vmx_kept() || !raw_cpu_read(ost_vmx_cpus.on) ||
+	    raw_cpu_read(ost_vmx_cpus.current_vcpu) != vmx)
+		return ost_vmx_section_begin_slow(vmx);
+	vmx->in_section = true;
+	return true;
 }
 
 /* --- the cache of VMCS fields (vmcs.c) --- */
