@@ -34,6 +34,9 @@ _PT_LOAD, _PT_NOTE = 1, 4
 
 # Instructions that are a second of the host's time; about what Bochs does in a real one.
 _IPS = 100_000_000
+# For exact figures more, so that the host's tick is in few of them; beyond 429 million the stock module takes
+# the preemption timer, which ticks as often as the TSC here, for too fast.
+_IPS_ICOUNT = 400_000_000
 _MODELS = {"intel": "corei7_skylake_x", "amd": "ryzen"}
 _BREAK = b"\xff"                # see bochs_build.py
 
@@ -130,9 +133,12 @@ class Bochs(emulator.Emulator):
         if self.options.gdb:
             raise cache.Failure("--gdb: Bochs lets no gdb attach; QEMU's hosts do (--vendor amd)")
 
+    def _ips(self):
+        return _IPS_ICOUNT if self.options.icount else _IPS
+
     def kernel_args(self):
         # What CPUID says of the TSC's frequency is true of the CPU, not of its emulation.
-        words = [f"tsc_early_khz={_IPS // 1000}", "retbleed=off"]
+        words = [f"tsc_early_khz={self._ips() // 1000}", "retbleed=off"]
         if self.options.icount:
             words.append("nokaslr")
         return words
@@ -145,7 +151,7 @@ class Bochs(emulator.Emulator):
             "config_interface: textconfig",
             "display_library: nogui",
             f"cpu: model={options.cpu or _MODELS[options.vendor]}, count={options.cpus}, "
-            f"ips={_IPS}, reset_on_triple_fault=0",
+            f"ips={self._ips()}, reset_on_triple_fault=0",
             f"memory: guest={memory}, host={memory}",
             f"romimage: file={folder}/bios, options=fastboot",
             f"vgaromimage: file={folder}/vgabios",
