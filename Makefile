@@ -13,12 +13,15 @@ ARGS     ?=
 T        ?=
 KVM      ?=
 VENDOR   ?=
+JSON     ?=
+SAVE     ?=
 EMULATOR ?=
 
 build   := $(abspath build)
 kernel-option := $(if $(filter file,$(origin KERNEL)),,--kernel '$(KERNEL)')
 host-options = $(kernel-option) $(if $(VENDOR),--vendor '$(VENDOR)') $(if $(EMULATOR),--emulator '$(EMULATOR)')
 run-options = $(host-options) $(if $(KVM),--kvm) $(if $(MODULE_ARGS),--module-args '$(MODULE_ARGS)')
+bench-options = $(kernel-option) $(if $(VENDOR),--vendor '$(VENDOR)') $(if $(T),--only '$(T)')
 modules := /lib/modules/$(shell uname -r)
 .DEFAULT_GOAL := help
 
@@ -63,6 +66,14 @@ test-linux:			## Whole Debian guests, in an emulated host
 fuzz: deps-build deps-fuzz		## Build the fuzzers of the pure parts (libFuzzer): build/unit/*/fuzz*
 	@$(MAKE) --no-print-directory -C selftests/unit fuzz
 
+## Measure. T=name measures rows of that name; VENDOR=, KERNEL=
+bench: deps-build deps-host	## Ostler and stock KVM, in instructions per operation. JSON=1; SAVE=1 into docs/performance.md
+	@selftests/bench/run $(bench-options) $(if $(JSON),--json) $(if $(SAVE),--save) $(ARGS)
+
+bench-check: deps-build deps-host	## Does any operation cost more than docs/performance.md says?
+	@selftests/bench/run --check $(bench-options)
+
+## Check
 check: deps-build deps-lint	## Build with W=1 and sparse for KERNEL, check scripts
 	@scripts/build-module --instance '$(INSTANCE)' '$(KERNEL)' -- W=1 C=2 CF=-D__CHECK_ENDIAN__
 	@scripts/check-scripts
@@ -82,4 +93,4 @@ deps-%:
 	@scripts/deps $*
 
 .PHONY: run install all module vmm clean clean-cache test test-build test-unit test-abi test-guest test-linux \
-	check fuzz shell debug help
+	bench bench-check check fuzz shell debug help

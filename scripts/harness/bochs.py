@@ -34,6 +34,9 @@ _PT_LOAD, _PT_NOTE = 1, 4
 
 # Instructions that are a second of the host's time; about what Bochs does in a real one.
 _IPS = 100_000_000
+# For exact figures more, so that the host's tick is in few of them; beyond 429 million the stock module takes
+# the preemption timer, which ticks as often as the TSC here, for too fast.
+_IPS_ICOUNT = 400_000_000
 _MODELS = {"intel": "corei7_skylake_x", "amd": "ryzen"}
 _BREAK = b"\xff"                # see bochs_build.py
 
@@ -130,12 +133,17 @@ class Bochs(emulator.Emulator):
         if self.options.gdb:
             raise cache.Failure("--gdb: Bochs lets no gdb attach; QEMU's hosts do (--vendor amd)")
 
+    def _ips(self):
+        return _IPS_ICOUNT if self.options.icount else _IPS
+
     def kernel_args(self):
         # What CPUID says of the TSC's frequency is true of the CPU, not of its emulation.
-        return [f"tsc_early_khz={_IPS // 1000}", "retbleed=off"]
+        words = [f"tsc_early_khz={self._ips() // 1000}", "retbleed=off"]
+        if self.options.icount:
+            words.append("nokaslr")
+        return words
 
-    def _config(self, base, ports, files):
-        folder = bochs_build.folder()
+    def _config(self, folder, base, ports, files):
         options = self.options
         memory = _mebibytes(options.memory)
         begun = 1767225600 if options.icount else int(time.time())
@@ -143,7 +151,7 @@ class Bochs(emulator.Emulator):
             "config_interface: textconfig",
             "display_library: nogui",
             f"cpu: model={options.cpu or _MODELS[options.vendor]}, count={options.cpus}, "
-            f"ips={_IPS}, reset_on_triple_fault=0",
+            f"ips={self._ips()}, reset_on_triple_fault=0",
             f"memory: guest={memory}, host={memory}",
             f"romimage: file={folder}/bios, options=fastboot",
             f"vgaromimage: file={folder}/vgabios",
@@ -165,6 +173,7 @@ class Bochs(emulator.Emulator):
         return "\n".join(lines) + "\n"
 
     def start(self, image, initrd, cmdline):
+        folder = bochs_build.folder(self.counting())
         base, kernel, entry = _kernel(image.vmlinux.read_bytes())
         size = sum(map(len, initrd))
         if _INITRD_PADDR + 2 * size > _mebibytes(self.options.memory) << 20:
@@ -188,13 +197,18 @@ class Bochs(emulator.Emulator):
         self._log = tempfile.TemporaryFile()
         files["log"] = self.options.emulator_log and self.options.emulator_log.absolute() or f"/proc/self/fd/{self._log.fileno()}"
         others = self._sockets(emulator.PORTS)
-        keep("bochsrc", [self._config(base, others, files).encode()])
+        keep("bochsrc", [self._config(folder, base, others, files).encode()])
         self._process = self._spawn(
-            [str(bochs_build.folder() / "bochs"), "-q", "-f", files["bochsrc"]], others,
-            [*descriptors, self._log.fileno()])
+            [str(folder / "bochs"), "-q", "-f", files["bochsrc"]], others,
+            [*descriptors, self._log.fileno()], self._counters())
         for descriptor in descriptors:
             os.close(descriptor)
         return self._process
+
+    def _counters(self):
+        """What the Bochs that counts finds in its environment."""
+        files = {"OSTLER_COUNT": self.options.count, "OSTLER_PROFILE": self.options.profile}
+        return {name: str(path.absolute()) for name, path in files.items() if path}
 
     def interrupt_console(self, key):
         with contextlib.suppress(OSError):

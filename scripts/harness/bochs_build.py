@@ -27,6 +27,19 @@ _CONFIGURE = [
 ]
 _FLAGS = "-O2 -fno-strict-aliasing"
 
+# The instrumentation of the Bochs that counts, first its source.
+_COUNT = [cache.REPO / "selftests" / "bench" / name for name in ("count_bochs.cc", "dear.h", "marker.h")]
+_HOOKS = """
+#define BX_INSTR_STORE_OPCODE_BYTES
+class bxInstruction_c;
+void bx_instr_init_env(void);
+void bx_instr_before_execution(unsigned cpu, bxInstruction_c *i);
+#undef BX_INSTR_INIT_ENV
+#define BX_INSTR_INIT_ENV() bx_instr_init_env()
+#undef BX_INSTR_BEFORE_EXECUTION
+#define BX_INSTR_BEFORE_EXECUTION(cpu_id, i) bx_instr_before_execution(cpu_id, i)
+"""
+
 _EDITS = [
     # VM entry looks at RFLAGS.IF to know which events are masked before the CPU counts as being in
     # the guest. With "external-interrupt exiting" the guest's IF masks none of the host's interrupts
@@ -161,6 +174,20 @@ def _edit(tree):
         path.write_text(text, encoding="latin-1")
 
 
+def _instrument(tree):
+    """Put our instrumentation in the place of the stubs: of all its hooks, two are used."""
+    folder = tree / "instrument" / "stubs"
+    header = (folder / "instrument.h").read_text(encoding="latin-1")
+    unused, found, _ = header.partition("\n#else\n")[2].rpartition("#endif")
+    if not found:
+        raise cache.Failure(f"Bochs {_VERSION} cannot be built: its instrumentation's header is not "
+                            "what scripts/harness/bochs_build.py expects")
+    (folder / "instrument.h").write_text(unused + _HOOKS, encoding="latin-1")
+    (folder / "instrument.cc").write_bytes(_COUNT[0].read_bytes())
+    for path in _COUNT[1:]:
+        (folder / path.name).write_bytes(path.read_bytes())
+
+
 def _run(words, tree, log):
     with open(log, "ab") as file:
         environment = {**os.environ, "CFLAGS": _FLAGS, "CXXFLAGS": _FLAGS}
@@ -172,7 +199,7 @@ def _run(words, tree, log):
             raise cache.Failure("\n".join([f"Bochs {_VERSION} cannot be built:", *lines[-15:]]))
 
 
-def _make(path):
+def _make(path, counting):
     if subprocess.run([cache.REPO / "scripts" / "deps", "bochs"], stdin=subprocess.DEVNULL,
                       check=False).returncode:
         raise cache.Failure(f"Bochs {_VERSION} cannot be built: scripts/deps bochs failed")
@@ -183,7 +210,10 @@ def _make(path):
     if not tree.name.startswith(f"bochs-{_VERSION}"):
         raise cache.Failure(f"{_SUITE} has {tree.name}, where Bochs {_VERSION} was expected")
     _edit(tree)
-    _run(["./configure", *_CONFIGURE], tree, work / "log")
+    if counting:
+        _instrument(tree)
+    configure = [*_CONFIGURE, *(["--enable-instrumentation"] if counting else [])]
+    _run(["./configure", *configure], tree, work / "log")
     _run(["make", f"-j{len(os.sched_getaffinity(0))}", "bochs"], tree, work / "log")
     debian.unpack("bookworm", ["bochsbios", "vgabios"], work / "firmware")
     path.mkdir()
@@ -193,8 +223,16 @@ def _make(path):
     cache.remove(work)
 
 
-def folder():
-    """The folder with the program bochs, and its firmware: bios and vgabios."""
-    key = hashlib.sha256(pathlib.Path(__file__).read_bytes()).hexdigest()[:8]
-    return cache.entry(f"bochs/{_VERSION}-{key}", _make,
+def folder(counting=False):
+    """The folder with the program bochs, and its firmware: bios and vgabios.
+
+    With `counting` it is a Bochs that counts instructions (selftests/bench/count_bochs.cc), a third slower.
+    """
+    name = f"bochs/{_VERSION}"
+    parts = [pathlib.Path(__file__)]
+    if counting:
+        name += "-count"
+        parts += _COUNT
+    key = hashlib.sha256(b"".join(path.read_bytes() for path in parts)).hexdigest()[:8]
+    return cache.entry(f"{name}-{key}", lambda path: _make(path, counting),
                        f"downloading and building Bochs {_VERSION}, which takes some minutes")

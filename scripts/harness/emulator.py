@@ -2,6 +2,7 @@
 """What a host run wants of the program that emulates the host: qemu.py and bochs.py fill it in."""
 
 import ctypes
+import os
 import signal
 import socket
 import subprocess
@@ -41,6 +42,10 @@ class Emulator:
     def check(self):
         """Refuse, with cache.Failure, options that this emulator cannot follow."""
 
+    def counting(self):
+        """Whether the emulator is to count between markers (selftests/bench/marker.h)."""
+        return bool(self.options.count or self.options.profile)
+
     def kernel_args(self):
         """Words for the kernel's command line."""
         return []
@@ -76,12 +81,13 @@ class Emulator:
             port.setblocking(False)
         return [pair[1] for pair in pairs]
 
-    def _spawn(self, words, others, files=()):
-        """Start the emulator; it inherits `others`, sockets, and `files`, descriptors."""
+    def _spawn(self, words, others, files=(), environment=None):
+        """Start the emulator; it inherits `others`, sockets, and `files`, descriptors. `environment`
+        is added to ours."""
         process = subprocess.Popen(
             words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
             pass_fds=[*(other.fileno() for other in others), *files], start_new_session=True,
-            preexec_fn=_die_with_parent)
+            env={**os.environ, **(environment or {})}, preexec_fn=_die_with_parent)
         for other in others:
             other.close()
         return process

@@ -7,6 +7,7 @@ that bookworm's qemu-system-x86 depends on. OSTLER_QEMU names another binary.
 """
 
 import contextlib
+import hashlib
 import os
 import pathlib
 import shutil
@@ -17,6 +18,7 @@ from . import cache, debian, emulator
 _SUITE = "bookworm-backports"
 _PACKAGES = ["qemu-system-x86", "qemu-system-common", "qemu-system-data", "seabios"]
 _BREAK = b"\x01b"               # to the multiplexer of the console: a break
+_BENCH = cache.REPO / "selftests" / "bench"
 _IRQS = (4, 3, 10, 11)          # a PC's third and fourth port share the first two's; these do not
 
 
@@ -55,6 +57,19 @@ def _command():
     return [str(pathlib.Path(system))]
 
 
+def _plugin():
+    """The plugin that counts instructions; it needs QEMU 9.1 or newer."""
+    sources = [_BENCH / name for name in ("count.c", "dear.h", "marker.h", "plugin_api.h")]
+
+    def make(path):
+        if subprocess.run(["gcc", "-O2", "-shared", "-fPIC", "-o", path, sources[0]],
+                          stdin=subprocess.DEVNULL, check=False).returncode:
+            raise cache.Failure(f"{sources[0]} cannot be compiled: run scripts/deps build")
+
+    key = hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()[:8]
+    return cache.entry(f"qemu/count-{key}.so", make)
+
+
 class Qemu(emulator.Emulator):
     """A host of QEMU's; it boots the ELF kernel by PVH."""
     name = "QEMU"
@@ -77,10 +92,12 @@ class Qemu(emulator.Emulator):
     def check(self):
         if self.options.emulator_log:
             raise cache.Failure("--emulator-log: QEMU has no such log; Bochs has (--emulator bochs)")
-        for name in ("share", "userland"):
+        for name in ("share", "userland", "count", "profile"):
             folder = getattr(self.options, name)
             if folder is not None and "," in str(folder.resolve()):
                 raise cache.Failure(f"--{name} {folder}: a comma in the name is not supported")
+        if self.options.profile and not self.options.count:
+            raise cache.Failure("--profile needs --count here")
 
     def kernel_args(self):
         words = []
@@ -129,6 +146,9 @@ class Qemu(emulator.Emulator):
                       "-device", f"isa-serial,chardev=port{index},index={index},irq={irq}"]
         words += ["-chardev", f"socket,id=monitor,fd={others[-1].fileno()}",
                   "-mon", "chardev=monitor,mode=readline"]
+        if options.count:
+            words += ["-plugin", f"{_plugin()},out={options.count.resolve()}" +
+                      (f",profile={options.profile.resolve()}" if options.profile else "")]
         if options.gdb:
             words += ["-gdb", "tcp:127.0.0.1:1234"]
         process = self._spawn(words + self._file_sharing(), others, [archive])
