@@ -33,21 +33,6 @@ static const struct ost_ioctl *find(const struct ost_ioctl_table *table, unsigne
 	return NULL;
 }
 
-/* buf is one of ost_ioctl()'s own: no check of what kind of memory it is. Nonzero when it fails. */
-static int copy_out(void __user *to, const void *buf, u32 size)
-{
-	if (size > ON_STACK)
-		return copy_to_user(to, buf, size) ? -EFAULT : 0;
-	if (!user_access_begin(to, size))
-		return -EFAULT;
-	unsafe_copy_to_user(to, buf, size, fault);
-	user_access_end();
-	return 0;
-fault:
-	user_access_end();
-	return -EFAULT;
-}
-
 long ost_ioctl(const struct ost_ioctl_table *table, void *obj, unsigned int cmd, unsigned long arg)
 {
 	const struct ost_ioctl *row = find(table, cmd);
@@ -71,10 +56,11 @@ long ost_ioctl(const struct ost_ioctl_table *table, void *obj, unsigned int cmd,
 		memset(buf, 0, size);
 	}
 	r = -EFAULT;
-	if ((row->copy & OST_IN) && copy_from_user(buf, (void __user *)arg, size))
+	/* The buffer is this function's own and as large as this: nothing to be found out by what copies check. */
+	if ((row->copy & OST_IN) && _copy_from_user(buf, (void __user *)arg, size))
 		goto out;
 	r = row->fn(obj, buf);
-	if (r >= 0 && (row->copy & OST_OUT) && copy_out((void __user *)arg, buf, size))
+	if (r >= 0 && (row->copy & OST_OUT) && _copy_to_user((void __user *)arg, buf, size))
 		r = -EFAULT;
 out:
 	if (buf != stack)

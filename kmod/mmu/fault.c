@@ -310,18 +310,29 @@ static enum ost_fault_result map_page(struct fault *fault, int (*try)(struct fau
 	return err ? OST_FAULT_AGAIN : OST_FAULT_FIXED;
 }
 
-/* Someone else may have mapped it since, as when all vCPUs touch the same large page at once. */
+/*
+ * Is the page in the table already? Another vCPU may have mapped it since, as when all touch the same large
+ * page at once; or it is there but for the permission to write, which the dirty log has taken.
+ */
 static bool already_mapped(const struct fault *fault)
 {
+	bool logged = fault->write && fault->slot.log, others = ost_nr_vcpus(fault->vm) > 1;
 	struct ost_mmu *mmu = &fault->vm->mmu;
-	bool mapped;
+	bool mapped = false;
 
 	/* The table's answer is about reading and writing. */
-	if (needs_small(fault))
+	if ((!logged && !others) || needs_small(fault))
 		return false;
 	read_lock(&mmu->lock);
-	mapped = fault->generation == mmu->generation &&
-		 ost_table_allows(&mmu->table, fault->gfn, fault->write);
+	if (fault->generation != mmu->generation)
+		goto out;
+	if (logged && ost_table_unprotect(&mmu->table, fault->gfn)) {
+		ost_mark_dirty(&fault->slot, fault->gfn);
+		mapped = true;
+	} else if (others) {
+		mapped = ost_table_allows(&mmu->table, fault->gfn, fault->write);
+	}
+out:
 	read_unlock(&mmu->lock);
 	return mapped;
 }
@@ -364,15 +375,17 @@ static enum ost_fault_result resolve(struct ost_vcpu *vcpu, struct fault *fault)
 		result = map_page(fault, try_map_overlay);
 		goto free_cache;
 	}
-	if (already_mapped(fault))
+	if (fault->atomic && already_mapped(fault))
 		return OST_FAULT_FIXED;
 
 	fault->seq = READ_ONCE(mmu->invalidate_seq);
 	/* The page is looked up after that; pairs with mmu->lock in the notifier. */
 	smp_rmb();
-	if (!get_page_fast(fault)) {
-		if (fault->atomic)
+	if (fault->atomic) {
+		if (!get_page_fast(fault))
 			return OST_FAULT_AGAIN;
+	} else {
+		/* An atomic attempt has failed a moment ago. */
 		result = get_page_slow(fault);
 		if (result != OST_FAULT_FIXED)
 			return result;

@@ -71,6 +71,26 @@ bool ost_table_allows(const struct ost_table *table, gfn_t gfn, bool write)
 	}
 }
 
+bool ost_table_unprotect(struct ost_table *table, gfn_t gfn)
+{
+	const struct ost_pte_format *format = table->format;
+	u64 *entries = table->root;
+	u64 old;
+	int level;
+
+	for (level = format->root_levels; level > 1; level--) {
+		old = READ_ONCE(entries[table_index(gfn, level)]);
+		if (!is_present(format, old) || is_leaf(format, old, level))
+			return false;
+		entries = child_table(format, old);
+	}
+	old = READ_ONCE(entries[table_index(gfn, 1)]);
+	/* Entries get the dirty bit with the permission to write, and lose it with the page alone. */
+	if (!is_present(format, old) || (old & format->writable) || !(old & format->dirty))
+		return false;
+	return try_cmpxchg(&entries[table_index(gfn, 1)], &old, old | format->writable);
+}
+
 static u64 *cache_take(struct ost_table_cache *cache)
 {
 	return cache->nr ? cache->pages[--cache->nr] : NULL;

@@ -94,6 +94,13 @@ int ost_table_map(struct ost_table *table, struct ost_table_cache *cache, gfn_t 
 		  int level, bool writable, bool *flush);
 
 /*
+ * Gives write permission back to the 4 KiB page at gfn from which ost_table_protect() has taken it; what it has
+ * in the host was writable when it was mapped, and is as long as the entry is there. False, and nothing done,
+ * when it can't be told from the entry that it was so. Shared.
+ */
+bool ost_table_unprotect(struct ost_table *table, gfn_t gfn);
+
+/*
  * Puts format->mmio in the place of gfn, if nothing is mapped there. 0, or -ENOMEM as above, or when the
  * cache was empty. Shared.
  */
