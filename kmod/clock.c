@@ -338,8 +338,7 @@ void ost_clock_vcpu_load(struct ost_vcpu *vcpu, bool moved)
 
 void ost_clock_vcpu_put(struct ost_vcpu *vcpu)
 {
-	if (unlikely(check_tsc_unstable()))
-		vcpu->clock.last_guest_tsc = ost_guest_tsc(vcpu);
+	vcpu->clock.last_guest_tsc = ost_guest_tsc(vcpu);
 }
 
 void ost_clock_reset(struct ost_vcpu *vcpu, bool init_event)

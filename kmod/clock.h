@@ -56,7 +56,8 @@ void ost_clock_reset(struct ost_vcpu *vcpu, bool init_event);
 /* OST_REQ_CLOCK: rewrite the vCPU's page. Writes guest memory, so it may sleep. [vcpu] */
 void ost_clock_update(struct ost_vcpu *vcpu);
 /*
- * The vCPU came to a CPU (moved: not the one it was on last) or leaves it. Keeps the guest's TSC from
+ * The vCPU came to a CPU (moved: not the one it was on last) or leaves it: to be called where it moved or the
+ * host's TSC is unstable. Keeps the guest's TSC from
  * running backwards where the CPUs' TSCs differ, and asks for a new page where it depends on the CPU.
  * After / before the backend's vcpu_load / vcpu_put. [atomic]
  */

@@ -10,6 +10,7 @@
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 #include <asm/debugreg.h>
+#include <asm/tsc.h>
 #include "backend.h"
 #include "compat.h"
 #include "ioctl.h"
@@ -67,7 +68,8 @@ static void load_here(struct ost_vcpu *vcpu)
 	static_call(ost_vcpu_load_hw)(vcpu, cpu);
 	separate_from_last(vcpu);
 	vcpu->loaded = true;
-	ost_clock_vcpu_load(vcpu, last != cpu);
+	if (unlikely(last != cpu || check_tsc_unstable()))
+		ost_clock_vcpu_load(vcpu, last != cpu);
 	if (last != cpu && last >= 0)
 		vcpu->stats.migrations++;
 }
@@ -77,7 +79,8 @@ static void put_here(struct ost_vcpu *vcpu)
 	vcpu->put_by = current;
 	vcpu->switches_at_put = nr_switches();
 	vcpu->loaded = false;
-	ost_clock_vcpu_put(vcpu);
+	if (unlikely(check_tsc_unstable()))
+		ost_clock_vcpu_put(vcpu);
 	static_call(ost_vcpu_put_hw)(vcpu);
 }
 
