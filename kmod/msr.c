@@ -651,7 +651,13 @@ int ost_exit_wrmsr(struct ost_vcpu *vcpu)
 {
 	u32 index = ost_reg(vcpu, OST_REG_RCX);
 	u64 data = ost_edx_eax(vcpu);
-	int r = ost_msr_write(vcpu, index, data, false);
+	int r;
+
+	/* Of all the most frequent; the table would say the same. */
+	if (index == MSR_IA32_TSC_DEADLINE && ost_has(vcpu, TSC_DEADLINE))
+		r = write_tsc_deadline(vcpu, index, data, false);
+	else
+		r = ost_msr_write(vcpu, index, data, false);
 
 	trace_ost_msr(vcpu, true, index, data, r);
 	if (r) {

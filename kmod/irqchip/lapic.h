@@ -77,6 +77,8 @@ struct ost_lapic_ops {
 	u64 (*tsc_left_ns)(struct ost_lapic *apic, u64 deadline);
 	/* ost_lapic_timer_fired() at expires_ns, then every interval_ns unless that is 0. */
 	void (*timer_arm)(struct ost_lapic *apic, u64 expires_ns, u64 interval_ns);
+	/* The same once, when the guest's TSC comes to `deadline`, in left_ns from now. */
+	void (*deadline_arm)(struct ost_lapic *apic, u64 deadline, u64 left_ns);
 	/*
 	 * After it returned, ost_lapic_timer_fired() is not running and will not. When it would
 	 * have run next, 0 for not at all.

@@ -133,14 +133,13 @@ static void start_hrtimer(struct lapic_glue *glue, u64 expires_ns)
  * have a timer of its own, which costs next to nothing to set; for the second there is
  * ost_lapic_timer_to_host(). Wherever the thread comes to, the host's TSC is the same, or this is not done.
  */
-static bool end_run_instead(struct lapic_glue *glue)
+static bool end_run_instead(struct lapic_glue *glue, u64 deadline)
 {
 	u64 end, now;
 
-	if (!ost_hw_caps.run_end_cycles || !ost_lapic_timer_in_deadline_mode(&glue->model) ||
-	    check_tsc_unstable())
+	if (!ost_hw_caps.run_end_cycles || check_tsc_unstable())
 		return false;
-	end = ost_guest_tsc_to_host(glue->vcpu, glue->model.timer.tsc_deadline);
+	end = ost_guest_tsc_to_host(glue->vcpu, deadline);
 	now = rdtsc();
 	if (end == OST_NO_RUN_END || (end > now && end - now > ost_hw_caps.run_end_cycles))
 		return false;
@@ -153,8 +152,19 @@ static void timer_arm(struct ost_lapic *apic, u64 expires_ns, u64 interval_ns)
 	struct lapic_glue *glue = glue_of(apic);
 
 	WRITE_ONCE(glue->interval_ns, interval_ns);
-	if (!end_run_instead(glue))
-		start_hrtimer(glue, expires_ns);
+	start_hrtimer(glue, expires_ns);
+}
+
+static void deadline_arm(struct ost_lapic *apic, u64 deadline, u64 left_ns)
+{
+	struct lapic_glue *glue = glue_of(apic);
+	u64 now;
+
+	if (end_run_instead(glue, deadline))
+		return;
+	WRITE_ONCE(glue->interval_ns, 0);
+	now = now_ns(apic);
+	start_hrtimer(glue, now + min_t(u64, left_ns, S64_MAX - now));
 }
 
 static u64 timer_cancel(struct ost_lapic *apic)
@@ -181,6 +191,7 @@ static const struct ost_lapic_ops ops = {
 	.now_ns = now_ns,
 	.tsc_left_ns = tsc_left_ns,
 	.timer_arm = timer_arm,
+	.deadline_arm = deadline_arm,
 	.timer_cancel = timer_cancel,
 };
 

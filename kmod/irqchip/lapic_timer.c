@@ -78,14 +78,18 @@ static void quiesce(struct ost_lapic *apic)
 	settle(apic);
 	if (timer->armed) {
 		due_ns = apic->ops->timer_cancel(apic);
-		now_ns = apic->ops->now_ns(apic);
 		timer->armed = false;
-		/* The time had come, only the host was late; a deadline's comes by the TSC. */
-		if (deadline_mode(apic) ? !apic->ops->tsc_left_ns(apic, timer->tsc_deadline) :
-					  due_ns && now_ns >= due_ns)
-			ost_lapic_timer_fired(apic);
-		if (timer->running && periodic_mode(apic))
-			skip_periods(timer, now_ns);
+		/* The time may have come, only the host was late; a deadline's comes by the TSC. */
+		if (deadline_mode(apic)) {
+			if (!apic->ops->tsc_left_ns(apic, timer->tsc_deadline))
+				ost_lapic_timer_fired(apic);
+		} else {
+			now_ns = apic->ops->now_ns(apic);
+			if (due_ns && now_ns >= due_ns)
+				ost_lapic_timer_fired(apic);
+			if (timer->running && periodic_mode(apic))
+				skip_periods(timer, now_ns);
+		}
 	}
 	ost_lapic_timer_expire(apic);
 }
@@ -94,7 +98,7 @@ static void quiesce(struct ost_lapic *apic)
 static void program(struct ost_lapic *apic)
 {
 	struct ost_lapic_timer *timer = &apic->timer;
-	u64 now_ns, left_ns;
+	u64 left_ns;
 
 	/*
 	 * While the entry is masked an expiry has no effect that is not computed when somebody
@@ -106,14 +110,13 @@ static void program(struct ost_lapic *apic)
 		if (!timer->tsc_deadline)
 			return;
 		left_ns = apic->ops->tsc_left_ns(apic, timer->tsc_deadline);
-		now_ns = apic->ops->now_ns(apic);
 		if (!left_ns) {
 			ost_lapic_timer_fired(apic);
 			ost_lapic_timer_expire(apic);
 			return;
 		}
 		timer->armed = true;
-		apic->ops->timer_arm(apic, now_ns + min_t(u64, left_ns, S64_MAX - now_ns), 0);
+		apic->ops->deadline_arm(apic, timer->tsc_deadline, left_ns);
 		return;
 	}
 	if (!timer->running)

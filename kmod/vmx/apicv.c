@@ -210,14 +210,46 @@ void ost_vmx_apic_leave(struct ost_vmx_vcpu *vmx)
 int ost_vmx_exit_apic_access(struct ost_vcpu *vcpu)
 {
 	u64 qual = ost_vmcs_get(to_vmx(vcpu), EXIT_QUALIFICATION);
+	gpa_t gpa = (usual_gfn() << PAGE_SHIFT) + APIC_OFFSET(qual);
+	int r = -EOPNOTSUPP;
 
-	return ost_mmio(vcpu, (usual_gfn() << PAGE_SHIFT) + APIC_OFFSET(qual), NULL, 0);
+	switch (qual & APIC_ACCESS_TYPE) {
+	case TYPE_LINEAR_APIC_INST_READ:
+		r = ost_mmio_mov(vcpu, gpa, OST_MMIO_READ);
+		break;
+	case TYPE_LINEAR_APIC_INST_WRITE:
+		r = ost_mmio_mov(vcpu, gpa, OST_MMIO_WRITE);
+		break;
+	}
+	if (r != -EOPNOTSUPP)
+		return r;
+	return ost_mmio(vcpu, gpa, NULL, 0);
 }
 
 /* A write that is on the page, RIP behind its instruction (30.4.3.3). */
 int ost_vmx_exit_apic_write(struct ost_vcpu *vcpu)
 {
 	return ost_lapic_written(vcpu, APIC_OFFSET(ost_vmcs_get(to_vmx(vcpu), EXIT_QUALIFICATION)));
+}
+
+bool ost_vmx_apic_write_may_sleep(struct ost_vcpu *vcpu)
+{
+	switch (APIC_OFFSET(ost_vmcs_get(to_vmx(vcpu), EXIT_QUALIFICATION)) & ~0xfu) {
+	case APIC_LVT0:
+	case APIC_LVT1:
+	case APIC_LVTT:
+	case APIC_LVTPC:
+	case APIC_LVTTHMR:
+	case APIC_LVTERR:
+	case APIC_TMICT:
+	case APIC_TDCR:
+	case APIC_ESR:
+	case APIC_ICR:
+	case APIC_ICR2:
+		return false;
+	default:
+		return true;
+	}
 }
 
 /* An EOI is done but for what others make of it (30.1.4). */

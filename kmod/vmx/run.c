@@ -242,6 +242,10 @@ static enum ost_exit_fast fast_exit(struct ost_vcpu *vcpu)
 		if (!ost_msr_write_is_fast(vcpu))
 			return OST_EXIT_SLOW;
 		return ost_exit_fast(ost_exit_wrmsr(vcpu));
+	case EXIT_REASON_APIC_WRITE:
+		if (ost_vmx_apic_write_may_sleep(vcpu))
+			return OST_EXIT_SLOW;
+		return ost_exit_fast(ost_vmx_exit_apic_write(vcpu));
 	case EXIT_REASON_PREEMPTION_TIMER:
 		ost_lapic_run_ended(vcpu);
 		return OST_EXIT_DONE;

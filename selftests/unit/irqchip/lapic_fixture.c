@@ -92,6 +92,13 @@ static void timer_arm(struct ost_lapic *apic, u64 expires_ns, u64 interval_ns)
 	f->arms++;
 }
 
+static void deadline_arm(struct ost_lapic *apic, u64 deadline, u64 left_ns)
+{
+	u64 now = fixture_of(apic)->now_ns;
+
+	timer_arm(apic, now + min_t(u64, left_ns, S64_MAX - now), 0);
+}
+
 static u64 timer_cancel(struct ost_lapic *apic)
 {
 	struct fixture *f = fixture_of(apic);
@@ -112,6 +119,7 @@ static const struct ost_lapic_ops ops = {
 	.now_ns = now_ns,
 	.tsc_left_ns = tsc_left_ns,
 	.timer_arm = timer_arm,
+	.deadline_arm = deadline_arm,
 	.timer_cancel = timer_cancel,
 };
 
