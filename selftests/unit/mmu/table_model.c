@@ -309,7 +309,8 @@ static bool model_unlink(u64 first, u64 end, bool prune)
 			for (u64 i = from; i < to && empty && !whole;) {
 				if (pages[i].level || (level > 1 && *table_below(i, level - 1)))
 					empty = false;
-				i += level > 1 ? 1ULL << (9 * (level - 1)) : 1;
+				/* The window's start is not aligned to the largest blocks. */
+				i = ALIGN(WINDOW_BASE + i + 1, span(level)) - WINDOW_BASE;
 			}
 			if (whole || (prune && empty)) {
 				*table_below(from, level) = false;
