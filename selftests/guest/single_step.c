@@ -84,6 +84,9 @@ static void ports(void)
 	/* In the kernel: the PIT's counter. */
 	STEP("in $0x40, %%al", "m"(buffer));
 	expect("IN of the kernel's device", 1);
+	/* Stock KVM forgets the trap of OUTS, and those between the iterations of what is repeated. */
+	if (boot_info()->reference)
+		return;
 	STEP("mov %[p], %%edx\nlea %[b], %%rsi\noutsb", [p] "i"(PORT_FIFO), [b] "m"(buffer));
 	expect("OUTS", 3);
 	STEP("mov %[p], %%edx\nlea %[b], %%rdi\ninsb", [p] "i"(PORT_FIFO), [b] "m"(buffer));
@@ -116,11 +119,11 @@ static void device_memory(void)
 		expect("REP MOVS to it", 6);
 		STEP("mov %[d], %%edi\nmovups %%xmm0, (%%rdi)", [d] "i"(MMIO_GPA));
 		expect("a vector's store", 2);
+		STEP("mov %[d], %%esi\nlea %[b], %%rdi\nmov $3, %%ecx\nrep movsb", [d] "i"(MMIO_GPA),
+		     [b] "m"(buffer));
+		expect("REP MOVS from it", 6);
+		check(rcx_at[3] == 2 && rcx_at[5] == 0, "REP MOVS: rcx %lu, %lu", rcx_at[3], rcx_at[5]);
 	}
-	STEP("mov %[d], %%esi\nlea %[b], %%rdi\nmov $3, %%ecx\nrep movsb", [d] "i"(MMIO_GPA),
-	     [b] "m"(buffer));
-	expect("REP MOVS from it", 6);
-	check(rcx_at[3] == 2 && rcx_at[5] == 0, "REP MOVS: rcx %lu, %lu", rcx_at[3], rcx_at[5]);
 	STEP("mov %[d], %%edi\nxor %%eax, %%eax\ncmpb (%%rdi), %%al\nrepne scasb", [d] "i"(MMIO_GPA));
 	check(steps >= 4, "REPNE SCAS: %u steps", steps);
 	/* The LAPIC's page, which some CPUs have by themselves. */
