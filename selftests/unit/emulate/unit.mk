@@ -16,3 +16,6 @@ emulate/system-srcs := emulate/system_test.c emulate/machine.c $(emulate-srcs)
 
 fuzzers += emulate/fuzz
 emulate/fuzz-srcs := emulate/fuzz_emulate.c emulate/machine.c $(emulate-srcs)
+
+fuzzers += emulate/fuzz_task
+emulate/fuzz_task-srcs := emulate/fuzz_task.c emulate/machine.c $(emulate-srcs)
