@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * LAPIC under arbitrary traffic: page and MSR accesses by the guest, messages, time, mode changes,
- * restored states. What must hold afterwards is checked after each step.
+ * libFuzzer target: the LAPIC under arbitrary traffic: page and MSR accesses by the guest, messages,
+ * time, mode changes, restored states. After each step the priority and what is deliverable have to
+ * follow from IRR, ISR and TPR by the manual, the timer's state from its registers, and a saved state
+ * restores to itself.
+ *
+ *	make test-fuzz T=fuzz/irqchip/fuzz_lapic
  */
 #include <linux/bug.h>
 #include <linux/string.h>
