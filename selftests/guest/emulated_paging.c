@@ -243,6 +243,7 @@ int main(void)
 		*other_pte[i] |= PTE_U;
 	write_cr3(read_cr3());
 	all_keys(true, false, "CPL 3");
-	check(faults > 100 && faults < combinations - 100, "%lu of %lu faulted", faults, combinations);
+	check(faults > 100 && faults < combinations - 100, "%lu of %lu faulted", faults,
+	      combinations);
 	return 0;
 }

@@ -47,10 +47,10 @@ static void handler(struct frame *frame)
 
 static void expect(const char *what, int vector, uint64_t error, uint64_t rip, uint64_t rsp)
 {
-	check(nr_seen == 1 && (int)seen.vector == vector && seen.error == error && seen.rip == rip &&
-	      seen.rsp == rsp,
-	      "%s: %d events, vector %lu error %lx at %lx rsp %lx, not %d %lx %lx %lx", what, nr_seen,
-	      seen.vector, seen.error, seen.rip, seen.rsp, vector, error, rip, rsp);
+	check(nr_seen == 1 && (int)seen.vector == vector && seen.error == error &&
+		      seen.rip == rip && seen.rsp == rsp,
+	      "%s: %d events, vector %lu error %lx at %lx rsp %lx, not %d %lx %lx %lx", what,
+	      nr_seen, seen.vector, seen.error, seen.rip, seen.rsp, vector, error, rip, rsp);
 }
 
 /* @stack's pages are the guest's, and the host has none behind them. */
@@ -129,7 +129,7 @@ static void without_stack(void)
 
 int main(void)
 {
-	static const uint8_t vectors[] = { DE, DB, NMI, BP, UD, NP, SS, GP, PF, VECTOR, SOFT_VECTOR };
+	static const uint8_t vectors[] = {DE, DB, NMI, BP, UD, NP, SS, GP, PF, VECTOR, SOFT_VECTOR};
 
 	for (size_t i = 0; i < ARRAY_SIZE(vectors); i++)
 		set_handler(vectors[i], handler);

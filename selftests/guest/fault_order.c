@@ -74,7 +74,8 @@ static void breakpoint_first(void)
 
 	check_eq(UD, BREAK_ON("", "ud2"), "UD2 behind it");
 	check_eq(PF, BREAK_ON("", "mov (%[a]), %%eax", [a] "r"(ABSENT)), "load from nothing");
-	check_eq(GP, BREAK_ON("", "mov (%[a]), %%eax", [a] "r"(NOT_CANONICAL)), "load from nowhere");
+	check_eq(GP, BREAK_ON("", "mov (%[a]), %%eax", [a] "r"(NOT_CANONICAL)),
+		 "load from nowhere");
 	check_eq(GP, BREAK_ON("mov $0x11111111, %%ecx", "rdmsr"), "RDMSR of nothing");
 	check_eq(NONE, BREAK_ON("mov $0x1b, %%ecx", "rdmsr"), "RDMSR");
 	check_eq(NONE, BREAK_ON("mov $0x610, %%edx", "out %%al, (%%dx)"), "OUT");
@@ -112,7 +113,10 @@ static long user_rdmsr(void)
 
 static long user_in(void)
 {
-	asm volatile("mov %0, %%rdi\nmov $0x610, %%edx\ninsb" : : "r"(ABSENT) : "rdi", "rdx", "memory");
+	asm volatile("mov %0, %%rdi\nmov $0x610, %%edx\ninsb"
+		     :
+		     : "r"(ABSENT)
+		     : "rdi", "rdx", "memory");
 	return 0;
 }
 
@@ -177,15 +181,19 @@ static void addresses_of_the_emulated(void)
 	set_gate_ist(SS, 1);
 	set_gate_ist(GP, 1);
 	set_gate_ist(PF, 1);
-	check_eq(SS, TRY("mov %%rsp, saved_rsp(%%rip)\nmov %[s], %%rsp\nlea 98f(%%rip), %%rax\n"
-			 "mov %%rax, %c[resume](%[fault])\npushq (%[d])\n98: mov saved_rsp(%%rip), %%rsp",
-			 [s] "r"(NOT_CANONICAL), [d] "r"(MMIO_GPA)),
-		 "PUSH of a device's contents to a stack that is nowhere");
+	check_eq(
+		SS,
+		TRY("mov %%rsp, saved_rsp(%%rip)\nmov %[s], %%rsp\nlea 98f(%%rip), %%rax\n"
+		    "mov %%rax, %c[resume](%[fault])\npushq (%[d])\n98: mov saved_rsp(%%rip), %%rsp",
+		    [s] "r"(NOT_CANONICAL), [d] "r"(MMIO_GPA)),
+		"PUSH of a device's contents to a stack that is nowhere");
 	check_eq(0, fault.error, "its error code");
-	check_eq(PF, TRY("mov %%rsp, saved_rsp(%%rip)\nmov %[s], %%rsp\nlea 98f(%%rip), %%rax\n"
-			 "mov %%rax, %c[resume](%[fault])\npushq (%[d])\n98: mov saved_rsp(%%rip), %%rsp",
-			 [s] "r"(ABSENT + 8), [d] "r"(MMIO_GPA)),
-		 "PUSH of a device's contents to a stack that is absent");
+	check_eq(
+		PF,
+		TRY("mov %%rsp, saved_rsp(%%rip)\nmov %[s], %%rsp\nlea 98f(%%rip), %%rax\n"
+		    "mov %%rax, %c[resume](%[fault])\npushq (%[d])\n98: mov saved_rsp(%%rip), %%rsp",
+		    [s] "r"(ABSENT + 8), [d] "r"(MMIO_GPA)),
+		"PUSH of a device's contents to a stack that is absent");
 	check_eq(2, fault.error, "its error code");
 	check_eq(ABSENT, fault.cr2, "its address");
 	set_gate_ist(SS, 0);

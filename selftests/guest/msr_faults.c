@@ -83,13 +83,13 @@ static void all_listed(int nr)
 			continue;
 		if (!check(vector == NONE, "RDMSR of %x, which is listed", list[i]))
 			continue;
-		check(moves(list[i]) || value == outside, "MSR %x: the guest reads %lx, the VMM %lx",
-		      list[i], value, outside);
+		check(moves(list[i]) || value == outside,
+		      "MSR %x: the guest reads %lx, the VMM %lx", list[i], value, outside);
 		/* Stock KVM lists what is read-only as well. */
 		if (read_only(list[i]) || boot_info()->reference)
 			continue;
-		check(try_wrmsr(list[i], value) == NONE, "WRMSR of %x of what was read, %lx", list[i],
-		      value);
+		check(try_wrmsr(list[i], value) == NONE, "WRMSR of %x of what was read, %lx",
+		      list[i], value);
 		vector = try_rdmsr(list[i], &outside);
 		check(moves(list[i]) || (vector == NONE && value == outside),
 		      "MSR %x: %lx after writing back %lx", list[i], outside, value);
@@ -102,12 +102,13 @@ static void refuses(uint32_t index, uint64_t value)
 	uint64_t before = 0, after = 0;
 	int readable = try_rdmsr(index, &before);
 
-	check(try_wrmsr(index, value) == GP && !fault.error, "%lx written to MSR %x: vector %ld error %lx",
-	      value, index, fault.vector, fault.error);
+	check(try_wrmsr(index, value) == GP && !fault.error,
+	      "%lx written to MSR %x: vector %ld error %lx", value, index, fault.vector,
+	      fault.error);
 	if (readable == NONE && !moves(index)) {
 		try_rdmsr(index, &after);
-		check(before == after, "MSR %x is %lx after a refused write, and was %lx", index, after,
-		      before);
+		check(before == after, "MSR %x is %lx after a refused write, and was %lx", index,
+		      after, before);
 	}
 }
 
@@ -192,8 +193,8 @@ static void around(uint32_t first, uint32_t last, int nr)
 		int vector = try_rdmsr(index, &value);
 
 		there += vector == NONE;
-		check(vector == NONE || (vector == GP && !fault.error), "RDMSR of %x: vector %d", index,
-		      vector);
+		check(vector == NONE || (vector == GP && !fault.error), "RDMSR of %x: vector %d",
+		      index, vector);
 		check(vector == NONE || !listed(index, nr) || boot_info()->reference ||
 		      other_vendors(index),
 		      "%x is listed and cannot be read", index);
@@ -213,7 +214,8 @@ static void registers_kept(void)
 		     "mov $0x1111222233334444, %%rax\nmov $0x5555666677778888, %%rdx\n"
 		     "mov $0x99990000deadbeef, %%rcx\nlea 98f(%%rip), %[rip]\n98: rdmsr\n99:"
 		     : "=&a"(rax), "=&d"(rdx), "=&c"(rcx), [rip] "=&r"(rip)
-		     : [fault] "r"(&fault), [resume] "i"(offsetof(struct fault, resume)) : "memory");
+		     : [fault] "r"(&fault), [resume] "i"(offsetof(struct fault, resume))
+		     : "memory");
 	fault.resume = 0;
 	check_eq(GP, fault.vector, "RDMSR of nothing");
 	check_eq(rip, fault.rip, "where");

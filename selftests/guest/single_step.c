@@ -63,8 +63,8 @@ static void expect(const char *text, unsigned int number)
 
 	while (there < steps && there < MAX_STEPS && at[there] != end_at)
 		there++;
-	check(there + 1 == number && steps == number + 3, "%s: %u steps to its end, %u in all", text,
-	      there + 1, steps);
+	check(there + 1 == number && steps == number + 3, "%s: %u steps to its end, %u in all",
+	      text, there + 1, steps);
 	for (unsigned int i = 0; i < number && i < MAX_STEPS; i++) {
 		check(dr6[i] == (DR6_START | DR6_BS), "%s: DR6 is %lx at step %u", text, dr6[i], i);
 		check(at[i] >= start_at && at[i] <= end_at, "%s: a step at %lx", text, at[i]);
@@ -114,17 +114,19 @@ static void device_memory(void)
 		expect("LOCK XADD", 2);
 		STEP("mov %[d], %%edi\npushq (%%rdi)\npopq (%%rdi)", [d] "i"(MMIO_GPA));
 		expect("PUSH and POP", 3);
-		STEP("mov %[d], %%edi\nlea %[b], %%rsi\nmov $3, %%ecx\nrep movsb", [d] "i"(MMIO_GPA),
-		     [b] "m"(buffer));
+		STEP("mov %[d], %%edi\nlea %[b], %%rsi\nmov $3, %%ecx\nrep movsb",
+		     [d] "i"(MMIO_GPA), [b] "m"(buffer));
 		expect("REP MOVS to it", 6);
 		STEP("mov %[d], %%edi\nmovups %%xmm0, (%%rdi)", [d] "i"(MMIO_GPA));
 		expect("a vector's store", 2);
-		STEP("mov %[d], %%esi\nlea %[b], %%rdi\nmov $3, %%ecx\nrep movsb", [d] "i"(MMIO_GPA),
-		     [b] "m"(buffer));
+		STEP("mov %[d], %%esi\nlea %[b], %%rdi\nmov $3, %%ecx\nrep movsb",
+		     [d] "i"(MMIO_GPA), [b] "m"(buffer));
 		expect("REP MOVS from it", 6);
-		check(rcx_at[3] == 2 && rcx_at[5] == 0, "REP MOVS: rcx %lu, %lu", rcx_at[3], rcx_at[5]);
+		check(rcx_at[3] == 2 && rcx_at[5] == 0, "REP MOVS: rcx %lu, %lu", rcx_at[3],
+		      rcx_at[5]);
 	}
-	STEP("mov %[d], %%edi\nxor %%eax, %%eax\ncmpb (%%rdi), %%al\nrepne scasb", [d] "i"(MMIO_GPA));
+	STEP("mov %[d], %%edi\nxor %%eax, %%eax\ncmpb (%%rdi), %%al\nrepne scasb",
+	     [d] "i"(MMIO_GPA));
 	check(steps >= 4, "REPNE SCAS: %u steps", steps);
 	/* The LAPIC's page, which some CPUs have by themselves. */
 	STEP("mov $0xfee00080, %%edi\nmovl (%%rdi), %%ebx\nmovl %%ebx, (%%rdi)", "m"(buffer));
@@ -194,8 +196,10 @@ static void faulting(void)
 	uint64_t gva = 0x60000000000;
 
 	steps = 0;
-	check_eq(PF, TRY("mov %[d], %%edi\nmov %[a], %%rsi\npushfq\norq $0x100, (%%rsp)\npopfq\nmovsl",
-			 [d] "i"(MMIO_GPA), [a] "r"(gva)), "MOVS from nothing to a device");
+	check_eq(PF,
+		 TRY("mov %[d], %%edi\nmov %[a], %%rsi\npushfq\norq $0x100, (%%rsp)\npopfq\nmovsl",
+		     [d] "i"(MMIO_GPA), [a] "r"(gva)),
+		 "MOVS from nothing to a device");
 	check_eq(RFLAGS_TF, fault.rflags & RFLAGS_TF, "TF in the fault's frame");
 	check_eq(0, steps, "steps");
 	check_eq(GP, TRY("mov $0x11111111, %%ecx\npushfq\norq $0x100, (%%rsp)\npopfq\nrdmsr"),

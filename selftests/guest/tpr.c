@@ -155,7 +155,8 @@ static void merging_handler(struct frame *frame)
 		send(frame->vector);
 		send(frame->vector);
 		send(frame->vector);
-		check(in_service(frame->vector) && requested(frame->vector), "in service and requested");
+		check(in_service(frame->vector) && requested(frame->vector),
+		      "in service and requested");
 		sti_nop();
 		cli();
 		check_eq(1, nr, "its own class is held back");
