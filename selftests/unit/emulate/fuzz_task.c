@@ -105,8 +105,8 @@ static void change(const u8 *record)
 		break;
 	case 7:	/* a TSS elsewhere, across a page or not */
 		machine_put(&m, MACHINE_GDT + NEW_SEL + 2, value & (MACHINE_RAM - 1), 3);
-		memmove(m.ram + (value & (MACHINE_RAM - 1)) % (MACHINE_RAM - TSS_BYTES), m.ram + NEW_TSS,
-		       TSS_BYTES);
+		memmove(m.ram + (value & (MACHINE_RAM - 1)) % (MACHINE_RAM - TSS_BYTES),
+			m.ram + NEW_TSS, TSS_BYTES);
 		break;
 	case 8:
 		m.e.rflags = (value & 0x3f7fd5) | 2;
@@ -164,7 +164,8 @@ static u64 new_gpr(u64 tss, bool wide, unsigned int i)
 
 static void check_registers(u64 tss, bool wide, bool pushed)
 {
-	u64 flags = wide ? machine_get(&before, tss + 0x24, 4) : machine_get(&before, tss + 0x10, 2);
+	u64 flags =
+		wide ? machine_get(&before, tss + 0x24, 4) : machine_get(&before, tss + 0x10, 2);
 	unsigned int i;
 
 	BUG_ON(m.e.rip != (wide ? machine_get(&before, tss + 0x20, 4) :
@@ -237,8 +238,8 @@ static bool old_image_is_apart(void)
 
 	ost_emul_unpack(machine_get(&before, MACHINE_GDT + (NEW_SEL & ~7u), 8), NEW_SEL, &new);
 	return apart(old->base, TSS_BYTES, new.base, TSS_BYTES) &&
-	       apart(old->base, TSS_BYTES, MACHINE_GDT, 0x100) && apart(old->base, TSS_BYTES, LDT, 0x100) &&
-	       task.selector == NEW_SEL;
+	       apart(old->base, TSS_BYTES, MACHINE_GDT, 0x100) &&
+	       apart(old->base, TSS_BYTES, LDT, 0x100) && task.selector == NEW_SEL;
 }
 
 static void check_arrived(int ret)
@@ -323,7 +324,8 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 		if (task.selector != before.seg[OST_TR].selector) {
 			u8 v = m.e.exception.vector;
 
-			BUG_ON(!same_registers(&m, &before) || memcmp(m.ram, before.ram, sizeof(m.ram)));
+			BUG_ON(!same_registers(&m, &before) ||
+			       memcmp(m.ram, before.ram, sizeof(m.ram)));
 			BUG_ON(v != OST_VEC_GP && v != OST_VEC_NP && v != OST_VEC_TS && v != 14);
 		}
 		return 0;
