@@ -11,6 +11,7 @@ DESTDIR  ?=
 RUN      ?=
 ARGS     ?=
 T        ?=
+MINUTES  ?= 60
 KVM      ?=
 VENDOR   ?=
 JSON     ?=
@@ -51,8 +52,8 @@ clean-cache:			## Remove what was downloaded or slow to make
 	rm -rf "$${XDG_CACHE_HOME:-$$HOME/.cache}/ostler"
 
 ## Test. T=name runs one test; VENDOR=amd|intel on one kind of host; KVM=1 on its stock KVM, as a reference; MODULE_ARGS='…'
-test: deps-build deps-host deps-test	## All tests, on both kinds of hosts; KERNEL=6.1|6.12|7.3 all on that one
-	@selftests/run $(run-options) $(if $(T),--only '$(T)',$(if $(kernel-option),,--everywhere)) build unit abi guest linux
+test: deps-build deps-host deps-test deps-fuzz	## All tests, on both kinds of hosts; KERNEL=6.1|6.12|7.3 all on that one
+	@selftests/run $(run-options) $(if $(T),--only '$(T)',$(if $(kernel-option),,--everywhere)) build unit fuzz abi guest linux
 
 test-build test-unit test-abi test-guest test-linux: test-%: deps-build deps-host deps-test
 	@selftests/run $(run-options) $(if $(T),--only '$(T)') $*
@@ -63,8 +64,11 @@ test-abi:			## Each ioctl's contract, in an emulated host
 test-guest:			## Bare-metal guests, in an emulated host
 test-linux:			## Whole Debian guests, in an emulated host
 
-fuzz: deps-build deps-fuzz		## Build the fuzzers of the pure parts (libFuzzer): build/unit/*/fuzz*
-	@$(MAKE) --no-print-directory -C selftests/unit fuzz
+test-fuzz: deps-build deps-fuzz	## The fuzzers of the pure parts, a minute each (T=fuzz/mmu one or some of them)
+	@selftests/run $(kernel-option) $(if $(T),--only '$(T)') fuzz
+
+fuzz: deps-build deps-fuzz		## The same for MINUTES=60 each; what they find stays in build/unit/corpus
+	@selftests/run $(kernel-option) $(if $(T),--only '$(T)') --fuzz-minutes '$(MINUTES)' fuzz
 
 ## Measure. T=name measures rows of that name; VENDOR=, KERNEL=
 bench: deps-build deps-host	## Ostler and stock KVM, in instructions per operation. JSON=1; SAVE=1 into docs/performance.md
@@ -93,4 +97,4 @@ deps-%:
 	@scripts/deps $*
 
 .PHONY: run install all module vmm clean clean-cache test test-build test-unit test-abi test-guest test-linux \
-	bench bench-check check fuzz shell debug help
+	test-fuzz bench bench-check check fuzz shell debug help

@@ -244,7 +244,10 @@ void ost_lapic_update_ppr(struct ost_lapic *apic)
 	if (ppr == old)
 		return;
 	ost_lapic_reg_set(apic, APIC_PROCPRI, ppr);
-	/* One that is still held off may be so by TPR alone now, which whoever watches TPR has to know. */
+	/*
+	 * Also for a request that the TPR still holds back: while a higher vector was in service nobody
+	 * watched the TPR for it (ost_lapic_max_irr()).
+	 */
 	if (ppr < old && ost_lapic_find_irr(apic) >= 0)
 		apic->ops->event(apic);
 }

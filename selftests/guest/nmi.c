@@ -1,5 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* NMIs: delivered in spite of IF, blocked until IRET, one held while blocked. */
+/*
+ * NMIs: delivered in spite of IF, blocked until IRET, one held while blocked (SDM vol. 3A, 6.7.1; APM
+ * vol. 2, 8.2.3), also over exits of every kind.
+ *
+ *	make test-guest T=guest/nmi
+ */
 #include "guest.h"
 
 GUEST_NEEDS(.cpus = 2);
@@ -31,6 +36,56 @@ static void handler(struct frame *frame)
 		}
 	}
 	depth--;
+}
+
+static volatile int exits_seen;
+
+/* What leaves the guest inside the handler does not open the window, until IRET does. */
+static void handler_with_exits(struct frame *frame)
+{
+	int before = ++nmis;
+
+	(void)frame;
+	if (before > 1)
+		return;
+	lapic_ipi(0, ICR_NMI | ICR_ASSERT);
+	cpuid(0, 0);
+	outb(PORT_LATCH, 1);
+	*(volatile uint32_t *)MMIO_GPA = 5;
+	(void)*(volatile uint32_t *)MMIO_GPA;
+	rdmsr(0x1b);
+	write_cr3(read_cr3());
+	host_call(HOST_MIGRATE, 0, 0, 0, 0, 0);
+	delay_us(500);
+	check_eq(before, nmis, "an exit let the held NMI through");
+	exits_seen++;
+}
+
+/* The IRET of an exception inside the handler opens it: the CPU cannot tell the two apart. */
+static void handler_with_fault(struct frame *frame)
+{
+	int before = ++nmis;
+
+	(void)frame;
+	if (before > 1)
+		return;
+	lapic_ipi(0, ICR_NMI | ICR_ASSERT);
+	check_eq(before, nmis, "before the exception");
+	check_eq(UD, TRY("ud2"), "UD2 in the handler");
+	check(wait_for(nmis == before + 1, 100), "the exception's IRET did not open");
+}
+
+static void inside_the_handler(void)
+{
+	nmis = 0;
+	set_handler(NMI, handler_with_exits);
+	lapic_ipi(0, ICR_NMI | ICR_ASSERT);
+	check(wait_for(nmis == 2, 1000), "%d NMIs instead of 2", nmis);
+	check_eq(1, exits_seen, "the handler's end");
+	nmis = 0;
+	set_handler(NMI, handler_with_fault);
+	lapic_ipi(0, ICR_NMI | ICR_ASSERT);
+	check(wait_for(nmis == 2, 1000), "%d NMIs instead of 2", nmis);
 }
 
 static void other(void *arg)
@@ -71,6 +126,9 @@ int main(void)
 	lapic_ipi(0, ICR_NMI | ICR_ASSERT);
 	check(wait_for(nmis == 2, 100), "%d NMIs", nmis);
 	check_eq(2, deepest, "nesting after IRET");
+
+	inside_the_handler();
+	nmis = 0;
 
 	/* By the ioctl, into a spinning CPU and into a halted one. */
 	set_handler(NMI, handler_on_other);

@@ -66,6 +66,8 @@ enum host_op {
 	HOST_DIRTY_LOG,		/* arg: slot, gpa of the bitmap */
 	HOST_DISCARD,		/* arg: offset into the arena, size: MADV_DONTNEED */
 	HOST_STORM,		/* arg: microseconds between signals to all vCPUs; 0 ends it */
+	HOST_MSR_LIST,		/* arg: gpa of 32-bit numbers, room -> what KVM_GET_MSR_INDEX_LIST lists */
+	HOST_MSR_READ,		/* arg: index, gpa of 64 bits: what KVM_GET_MSRS reads -> 1 or 0 */
 	HOST_EXPECT_SHUTDOWN,	/* the next KVM_EXIT_SHUTDOWN is what the test wants */
 };
 

@@ -199,6 +199,38 @@ static int dirty_log(struct vm *vm, uint64_t slot, uint64_t gpa)
 	return answer(ioctl(vm->fd, KVM_GET_DIRTY_LOG, &log));
 }
 
+static int msr_list(struct vm *vm, uint64_t gpa, uint64_t room)
+{
+	struct {
+		struct kvm_msr_list head;
+		uint32_t index[1024];
+	} list = { .head.nmsrs = 1024 };
+	uint32_t *to = room <= 1024 ? guest_memory(vm, gpa, room * sizeof(*to)) : NULL;
+
+	if (!to)
+		return -EFAULT;
+	if (ioctl(vm->sys_fd, KVM_GET_MSR_INDEX_LIST, &list))
+		return -errno;
+	if (list.head.nmsrs > room)
+		return -E2BIG;
+	memcpy(to, list.index, list.head.nmsrs * sizeof(*to));
+	return list.head.nmsrs;
+}
+
+static int msr_read(struct vcpu *vcpu, uint32_t index, uint64_t gpa)
+{
+	struct {
+		struct kvm_msrs head;
+		struct kvm_msr_entry entry;
+	} msr = { .head.nmsrs = 1, .entry.index = index };
+	uint64_t *to = guest_memory(vcpu->vm, gpa, sizeof(*to));
+	int ret = to ? ioctl(vcpu->fd, KVM_GET_MSRS, &msr) : -1;
+
+	if (ret == 1)
+		*to = msr.entry.data;
+	return answer(ret);
+}
+
 static void *storm(void *arg)
 {
 	struct vm *vm = arg;
@@ -259,6 +291,10 @@ static int carry_out(struct vcpu *vcpu, uint32_t op, const uint64_t *arg)
 		return answer(madvise(vm->arena + arg[0], arg[1], MADV_DONTNEED));
 	case HOST_STORM:
 		return storm_set(vm, arg[0]);
+	case HOST_MSR_LIST:
+		return msr_list(vm, arg[0], arg[1]);
+	case HOST_MSR_READ:
+		return msr_read(vcpu, arg[0], arg[1]);
 	case HOST_EXPECT_SHUTDOWN:
 		vm->expect_shutdown = true;
 		return 0;

@@ -1,5 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The checker of VM entry's rules on any CPU and any VMCS: what it reads exists, and it says the same twice. */
+/*
+ * libFuzzer target: the checker of VM entry's rules on any CPU and any VMCS: what it reads exists, it
+ * says the same twice, and what it says fits its text.
+ *
+ *	make test-fuzz T=fuzz/check/fuzz_vmx
+ */
 #include <linux/bug.h>
 #include <linux/string.h>
 #include "vmx_machine.h"

@@ -1,13 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * LAPIC under arbitrary traffic: page and MSR accesses by the guest, messages, time, mode changes,
- * restored states. What must hold afterwards is checked after each step.
+ * libFuzzer target: the LAPIC under arbitrary traffic: page and MSR accesses by the guest, messages,
+ * time, mode changes, restored states. After each step the priority and what is deliverable have to
+ * follow from IRR, ISR and TPR by the manual, the timer's state from its registers, and a saved state
+ * restores to itself. Where arrivals wait or are posted (the first byte says so), all that were taken
+ * are requested once collected; a register that the CPU wrote is as if the model had been asked to.
+ *
+ *	make test-fuzz T=fuzz/irqchip/fuzz_lapic
  */
 #include <linux/bug.h>
+#include <linux/kernel.h>
 #include <linux/string.h>
 #include "lapic_fixture.h"
 
 static struct fixture f;
+static u32 waiting[8];	/* what was taken since the last look, by vector */
 
 static int highest(u32 base)
 {
@@ -81,6 +88,54 @@ static void restore(const u8 *arg)
 	BUG_ON(memcmp(&s, &again, sizeof(s)));
 }
 
+static void accept(const u8 *arg)
+{
+	u8 vector = arg[1], delivery = arg[0] & 7;
+	u32 before = f.events;
+	int ret = ost_lapic_accept(&f.apic, delivery, vector, arg[2] & 1);
+
+	if (!f.apic.deferred || delivery > OST_DELIVER_LOWEST || ret < 0)
+		return;
+	waiting[vector / 32] |= 1u << vector % 32;
+	/* Whoever has to collect it was told. */
+	BUG_ON(f.events == before && !f.apic.any_arrived && !f.apic.posted.outstanding);
+}
+
+static void collect(void)
+{
+	u32 i;
+
+	ost_lapic_collect(&f.apic);
+	for (i = 0; i < ARRAY_SIZE(waiting); i++)
+		BUG_ON(waiting[i] & ~ost_lapic_reg(&f.apic, APIC_IRR + 0x10 * i));
+	BUG_ON(f.apic.any_arrived || f.apic.posted.outstanding);
+	memset(waiting, 0, sizeof(waiting));
+}
+
+/* The registers whose writes a CPU that virtualizes them reports (SDM vol. 3C, 30.4.3.2). */
+static void written_by_cpu(const u8 *arg)
+{
+	static const u16 offsets[] = {
+		APIC_ID, APIC_EOI, APIC_LDR, APIC_DFR, APIC_SPIV, APIC_ESR, APIC_ICR, APIC_ICR2,
+		APIC_LVTT, APIC_LVTTHMR, APIC_LVTPC, APIC_LVT0, APIC_LVT1, APIC_LVTERR, APIC_TMICT,
+		APIC_TDCR,
+	};
+	static struct fixture model;
+	u32 offset = offsets[arg[0] % ARRAY_SIZE(offsets)], val;
+
+	if (f.apic.mode != OST_APIC_XAPIC)
+		return;
+	memcpy(&val, arg + 1, sizeof(val));
+	model = f;
+	model.apic.regs = model.page;
+	ost_lapic_page_write(&model.apic, offset, sizeof(val), &val);
+	*ost_lapic_regp(&f.apic, offset) = val;
+	ost_lapic_page_written(&f.apic, offset);
+	BUG_ON(memcmp(f.page, model.page, sizeof(f.page)));
+	BUG_ON(f.armed != model.armed || f.nr_sent != model.nr_sent || f.nr_eois != model.nr_eois);
+	BUG_ON(f.apic.timer.armed != model.apic.timer.armed);
+}
+
 int LLVMFuzzerTestOneInput(const u8 *data, size_t size);
 int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 {
@@ -88,11 +143,18 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 	u64 val;
 
 	fixture_init(&f, 5, true, true);
+	memset(waiting, 0, sizeof(waiting));
+	if (size) {
+		f.apic.deferred = data[0] & 1;
+		f.posts = data[0] & 2;
+		data++;
+		size--;
+	}
 	for (; size; data += min(size, sizeof(arg)), size -= min(size, sizeof(arg))) {
 		memset(arg, 0, sizeof(arg));
 		memcpy(arg, data, min(size, sizeof(arg)));
 		memcpy(&val, arg + 1, sizeof(val));
-		switch (arg[0] % 12) {
+		switch (arg[0] % 14) {
 		case 0 ... 2:
 			access_page(arg + 1);
 			break;
@@ -100,7 +162,7 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 			access_msr(arg + 1);
 			break;
 		case 5:
-			ost_lapic_accept(&f.apic, arg[1] & 7, arg[2], arg[3] & 1);
+			accept(arg + 1);
 			break;
 		case 6:
 			ost_lapic_take(&f.apic);
@@ -118,6 +180,8 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 			break;
 		case 10:
 			ost_lapic_set_mode(&f.apic, arg[1] % 3);
+			if (f.apic.mode == OST_APIC_DISABLED)
+				memset(waiting, 0, sizeof(waiting));
 			break;
 		case 11:
 			if (arg[1] & 1)
@@ -126,6 +190,13 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 				ost_lapic_timer_rearm_model(&f.apic);
 			else
 				ost_lapic_model_reset(&f.apic, arg[1] & 4);
+			memset(waiting, 0, sizeof(waiting));
+			break;
+		case 12:
+			collect();
+			break;
+		case 13:
+			written_by_cpu(arg + 1);
 			break;
 		}
 		invariants();

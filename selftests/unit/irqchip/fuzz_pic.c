@@ -1,5 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The 8259A pair under arbitrary traffic. */
+/*
+ * libFuzzer target: the 8259A pair under arbitrary traffic. After each step its output has to be what
+ * acknowledging would deliver, levels ask exactly while their lines are high, registers stay in range,
+ * and a saved state restores to itself.
+ *
+ *	make test-fuzz T=fuzz/irqchip/fuzz_pic
+ */
 #include <linux/bug.h>
 #include <linux/kernel.h>
 #include <linux/string.h>

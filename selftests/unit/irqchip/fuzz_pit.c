@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The 8254 under arbitrary traffic at arbitrary times; channel 2 in step with the clocked oracle as
- * long as what happens to it is in the oracle's vocabulary (whole 16-bit binary counts).
+ * libFuzzer target: the 8254 under arbitrary traffic at arbitrary times; channel 2 in step with the
+ * clocked oracle (pit_oracle.h) as long as what happens to it is in the oracle's vocabulary (whole
+ * 16-bit binary counts).
+ *
+ *	make test-fuzz T=fuzz/irqchip/fuzz_pit
  */
 #include <linux/bug.h>
 #include <linux/kernel.h>

@@ -84,6 +84,15 @@ static void priorities(void)
 	fixture_write(&f, APIC_EOI, 0);
 	/* The second had nothing to end. */
 	CHECK_EQ(f.nr_eois, 1);
+	/* The EOI leaves TPR alone to hold a request back: from now on its writes have to be watched. */
+	fixture_write(&f, APIC_TASKPRI, 0x40);
+	ost_lapic_accept(&f.apic, OST_DELIVER_FIXED, 0x44, false);
+	ost_lapic_accept(&f.apic, OST_DELIVER_FIXED, 0x5f, false);
+	CHECK_EQ(ost_lapic_take(&f.apic), 0x5f);
+	f.events = 0;
+	fixture_write(&f, APIC_EOI, 0);
+	CHECK(f.events > 0);
+	CHECK_EQ(ost_lapic_deliverable(&f.apic), (u64)-1);
 }
 
 static void trigger_mode(void)

@@ -1,5 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Operations on the nested page table as the fuzzer's bytes say, against the flat model. */
+/*
+ * libFuzzer target: operations on the nested page table as the bytes say, in four formats. Table and
+ * flat model (table_model.h) have to agree on each answer, at the end on every entry and on which
+ * tables exist, and no page of the table is left when all is zapped.
+ *
+ *	make test-fuzz T=fuzz/mmu/fuzz_table
+ */
 #include <stdlib.h>
 #include "table_model.h"
 
@@ -25,13 +31,15 @@ static bool step(struct input *in)
 {
 	u32 op = take(in, 1);
 	u64 first = take(in, 3) % WINDOW_PAGES;
-	u64 end;
+	u64 end, length;
 
 	if (op & 0x80)
 		first &= ~511ULL;
 	if (!(op & 4))
 		return table_map(first, op >> 5 & 3, 1 + (op & 3) % 3, op & 8, op >> 4 & 1);
-	end = first + 1 + take(in, 2);
+	length = take(in, 2);
+	/* Some of them cover the largest tables. */
+	end = first + 1 + (length & 0x8000 ? (length & 0x7fff) << 5 : length);
 	if (op & 0x40)
 		end = (end + 511) & ~511ULL;
 	if (end > WINDOW_PAGES)
@@ -49,6 +57,9 @@ static bool step(struct input *in)
 		return table_allows(first, op & 0x20);
 	case 9:
 		return !with_mmio || table_map_mmio(first, 4);
+	case 10:
+		return table_map_raced(first, length & 3, 1 + (length >> 2) % 3, length & 0x10,
+				       1 + (length >> 5) % 3, length & 0x80);
 	default:
 		table_cpu_access(first, op & 0x20);
 		return true;

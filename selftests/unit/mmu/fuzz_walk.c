@@ -1,5 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Paging state and tables as the fuzzer's bytes choose them: the walk against the oracle. */
+/*
+ * libFuzzer target: paging state and tables as the bytes choose them. The walk and an oracle written
+ * from the manuals on its own (walk_oracle.c) have to give the same address or the same fault, and
+ * to leave the same accessed and dirty bits.
+ *
+ *	make test-fuzz T=fuzz/mmu/fuzz_walk
+ */
 #include <stdlib.h>
 #include "walk_oracle.h"
 

@@ -27,11 +27,12 @@ const struct ost_pte_format format_ept_plain = {
 	.addr_mask = ADDR, .root_levels = 4, .page_1g = true, .mmio = ADDR | 1 << 1 | 1 << 2,
 };
 
+/* In 8 bytes: a page of 1 GiB is 262144 of these. */
 struct model_page {
-	u64 pfn;
-	u8 level;		/* 0 when it is not mapped */
-	bool writable, accessed, dirty;
-	bool mmio;		/* then level is 0 */
+	u64 pfn : 48;
+	u64 level : 4;		/* 0 when it is not mapped */
+	u64 writable : 1, accessed : 1, dirty : 1;
+	u64 mmio : 1;		/* then level is 0 */
 };
 
 static struct model_page pages[WINDOW_PAGES];
@@ -286,6 +287,16 @@ bool table_map_mmio(u64 page, u32 nr)
 	return true;
 }
 
+static void model_forget_mmio(u64 first, u64 end)
+{
+	for (u64 i = first; i < end; i++) {
+		if (!touched[i / 512])
+			i |= 511;
+		else
+			pages[i].mmio = false;
+	}
+}
+
 /*
  * Takes away the tables that the range covers wholly, or with prune those it touches and leaves
  * empty.
@@ -309,13 +320,13 @@ static bool model_unlink(u64 first, u64 end, bool prune)
 			for (u64 i = from; i < to && empty && !whole;) {
 				if (pages[i].level || (level > 1 && *table_below(i, level - 1)))
 					empty = false;
-				i += level > 1 ? 1ULL << (9 * (level - 1)) : 1;
+				/* The window's start is not aligned to the largest blocks. */
+				i = ALIGN(WINDOW_BASE + i + 1, span(level)) - WINDOW_BASE;
 			}
 			if (whole || (prune && empty)) {
 				*table_below(from, level) = false;
 				any = true;
-				for (u64 i = from; i < to; i++)
-					pages[i].mmio = false;
+				model_forget_mmio(from, to);
 			}
 		}
 	}
@@ -340,12 +351,6 @@ static bool for_each_reached(u64 first, u64 end, bool (*fn)(struct model_page *p
 			any |= fn(&pages[i]);
 	}
 	return any;
-}
-
-static void model_forget_mmio(u64 first, u64 end)
-{
-	for (u64 i = first; i < end; i++)
-		pages[i].mmio = false;
 }
 
 static bool model_clear(struct model_page *page)
