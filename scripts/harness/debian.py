@@ -95,6 +95,13 @@ def depends(suite, package):
     return []
 
 
+def version(suite, package):
+    """The newest version of a package that the lists of a suite name."""
+    shown = _run(["apt-cache", *_settings(_lists(suite)), "--no-all-versions", "show", package])
+    return next(line.removeprefix("Version: ") for line in shown.splitlines()
+                if line.startswith("Version: "))
+
+
 def unpack(suite, packages, folder):
     """Download packages of a suite and unpack them all into `folder`."""
     folder = pathlib.Path(folder)

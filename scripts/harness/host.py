@@ -167,7 +167,8 @@ def _emulator(options):
 def _kernel_args(options, emulator):
     words = ["console=ttyS0", "panic=-1", "oops=panic", "tsc=reliable", "loglevel=5",
              "sysrq_always_enabled", "sysctl.kernel.hung_task_timeout_secs=60",
-             "cryptomgr.notests", "audit=0", *emulator.kernel_args()]
+             "cryptomgr.notests", "audit=0", *kernels.extra_args(options.kernel),
+             *emulator.kernel_args()]
     return " ".join([*words, options.kernel_args])
 
 
@@ -418,6 +419,8 @@ def _verdict(run, in_time):
     if run.console.trouble is not None:
         _tell("hostrun: the host's kernel reports trouble:",
               *(f"  {line}" for line in run.console.trouble[:200]))
+        if not in_time:
+            _tell("its CPUs:", *run.emulator.registers())
         return TROUBLE
     if run.left:
         _tell(f"hostrun: {run.left}", *(f"  {line}" for line in run.console.tail()))

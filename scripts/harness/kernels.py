@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Debian's kernels in the cache: bootable images, their modules, and headers to build against."""
+"""Kernels in the cache: bootable images, their modules, and headers to build against."""
 
 import dataclasses
 import os
@@ -8,7 +8,7 @@ import struct
 import subprocess
 import tempfile
 
-from . import cache, debian
+from . import cache, debian, debug_kernel
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,6 +25,7 @@ SERIES = {
 }
 
 NATIVE = "native"               # in place of a series: the kernel that runs here
+DEBUG = "debug"                 # likewise: one that looks for mistakes, of Debian's 6.1
 
 # A kernel is in several packages, and into how many it is split differs between suites.
 _PREFIXES = tuple(f"linux-{part}-" for part in
@@ -40,7 +41,7 @@ _MAGIC = {
 
 def _series(kernel):
     if kernel not in SERIES:
-        raise cache.Failure(f"unknown kernel '{kernel}'; there are {', '.join(SERIES)}")
+        raise cache.Failure(f"unknown kernel '{kernel}'; there are {', '.join(SERIES)} and {DEBUG}")
     return SERIES[kernel]
 
 
@@ -140,7 +141,9 @@ def _modinfo(data, key):
 
 
 def image(kernel):
-    """The kernel of a series ("6.1") with its headers, downloaded on first use."""
+    """The kernel of a series ("6.1") with its headers, downloaded on first use; DEBUG is built."""
+    if kernel == DEBUG:
+        return Image(debug_kernel.folder())
     series = _series(kernel)
 
     def make(path):
@@ -166,8 +169,13 @@ def image(kernel):
     return Image(cache.entry(name, make, f"downloading Debian's kernel {kernel}"))
 
 
+def extra_args(kernel):
+    """Words that a kernel wants on its command line wherever it is booted."""
+    return debug_kernel.KERNEL_ARGS if kernel == DEBUG else []
+
+
 def headers(kernel):
-    """The folder to build modules for a kernel against: a series, or NATIVE."""
+    """The folder to build modules for a kernel against: a series, DEBUG or NATIVE."""
     if kernel != NATIVE:
         return image(kernel).headers
     folder = pathlib.Path("/lib/modules") / os.uname().release / "build"

@@ -30,7 +30,7 @@ def _make(suite):
 
 def command(kernel):
     """The words that go before make to build for this kernel."""
-    suite = kernel != kernels.NATIVE and kernels.SERIES[kernel].toolchain
+    suite = kernel in kernels.SERIES and kernels.SERIES[kernel].toolchain
     if not suite:
         return []
     tree = cache.entry(f"toolchain/{suite}", _make(suite), f"downloading the compiler of {suite}")

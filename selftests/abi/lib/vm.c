@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #define CR0_PE		(1ULL << 0)
@@ -283,6 +284,15 @@ int has_cap(struct vm *vm, int cap)
 	int ret = ioctl(vm->fd, KVM_CHECK_EXTENSION, cap);
 
 	return ret < 0 ? 0 : ret;
+}
+
+unsigned int vm_alarm(unsigned int seconds)
+{
+	const char *slower = getenv("OST_SLOWER");
+	struct itimerval left, timer = { .it_value.tv_sec = seconds * (slower ? atoi(slower) : 1) };
+
+	setitimer(ITIMER_REAL, &timer, &left);
+	return left.it_value.tv_sec;
 }
 
 /* The instance's name is its node's. */

@@ -175,6 +175,11 @@ long vm_counter(const char *name);
 bool vendor_param(const char *name);
 
 /*
+ * vm_alarm() - alarm(), with a multiple of the time where the host's kernel is slower ($OST_SLOWER).
+ */
+unsigned int vm_alarm(unsigned int seconds);
+
+/*
  * has_cap() - CHECK_EXTENSION on the VM: the capability's number, 0 when absent.
  */
 int has_cap(struct vm *vm, int cap);
