@@ -132,7 +132,7 @@ class Bochs(emulator.Emulator):
 
     def kernel_args(self):
         # What CPUID says of the TSC's frequency is true of the CPU, not of its emulation.
-        return [f"tsc_early_khz={_IPS // 1000}", "retbleed=off"]
+        return [f"tsc_early_khz={_IPS // 1000}", "retbleed=off", "reboot=pci"]
 
     def _config(self, base, ports, files):
         folder = bochs_build.folder()
