@@ -26,9 +26,13 @@ u64 ost_vmcs_read(struct ost_vmx_vcpu *vmx, unsigned long field)
 
 	if (vmx->in_section)
 		return ost_vmread(field);
-	/* Current as long as the vCPU is loaded; when it is preempted on the way, sched-in sees to it. */
-	if (ost_vmx_kept() && likely(raw_cpu_read(ost_vmx_cpus.on)))
-		return ost_vmread(field);
+	/*
+	 * Current as long as the vCPU is loaded; when it is preempted on the way, sched-in sees to it. That may be
+	 * on a CPU which goes offline and is not in VMX operation any more.
+	 */
+	if (ost_vmx_kept() && likely(raw_cpu_read(ost_vmx_cpus.on)) &&
+	    likely(ost_vmread_try(field, &val)))
+		return val;
 
 	local_irq_save(flags);
 	if (ost_vmx_section_begin(vmx)) {
