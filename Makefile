@@ -13,6 +13,7 @@ ARGS     ?=
 T        ?=
 MINUTES  ?= 60
 KVM      ?=
+COUNT    ?=
 VENDOR   ?=
 JSON     ?=
 SAVE     ?=
@@ -23,7 +24,7 @@ HOURS    ?= 1
 build   := $(abspath build)
 kernel-option := $(if $(filter file,$(origin KERNEL)),,--kernel '$(KERNEL)')
 host-options = $(kernel-option) $(if $(VENDOR),--vendor '$(VENDOR)') $(if $(EMULATOR),--emulator '$(EMULATOR)')
-run-options = $(host-options) $(if $(KVM),--kvm) $(if $(MODULE_ARGS),--module-args '$(MODULE_ARGS)') $(if $(SEED),--seed '$(SEED)')
+run-options = $(host-options) $(if $(KVM),--kvm) $(if $(COUNT),--count '$(COUNT)') $(if $(MODULE_ARGS),--module-args '$(MODULE_ARGS)') $(if $(SEED),--seed '$(SEED)')
 bench-options = $(kernel-option) $(if $(VENDOR),--vendor '$(VENDOR)') $(if $(T),--only '$(T)')
 modules := /lib/modules/$(shell uname -r)
 .DEFAULT_GOAL := help
@@ -54,10 +55,10 @@ clean-cache:			## Remove what was downloaded or slow to make
 	rm -rf "$${XDG_CACHE_HOME:-$$HOME/.cache}/ostler"
 
 ## Test. T=name runs one test; VENDOR=amd|intel on one kind of host; KVM=1 on its stock KVM, as a reference; MODULE_ARGS='…'
-test: deps-build deps-host deps-test	## All tests, on both kinds of hosts; KERNEL=6.1|6.12|7.3|debug all on that one
-	@selftests/run $(run-options) $(if $(T),--only '$(T)',$(if $(kernel-option),,--everywhere)) build unit abi guest linux fuzz
+test: deps-build deps-host deps-test deps-fuzz	## All tests, on both kinds of hosts; KERNEL=6.1|6.12|7.3|debug all on that one
+	@selftests/run $(run-options) $(if $(T),--only '$(T)',$(if $(kernel-option),,--everywhere)) build unit fuzz abi guest linux host ioctls
 
-test-build test-unit test-abi test-guest test-linux test-ioctls: test-%: deps-build deps-host deps-test
+test-build test-unit test-abi test-guest test-linux test-host test-ioctls: test-%: deps-build deps-host deps-test
 	@selftests/run $(run-options) $(if $(T),--only '$(T)') $*
 
 test-build:			## The module builds for every supported kernel, without a warning
@@ -65,6 +66,7 @@ test-unit:			## The pure parts, in userspace under sanitizers
 test-abi:			## Each ioctl's contract, in an emulated host
 test-guest:			## Bare-metal guests, in an emulated host
 test-linux:			## Whole Debian guests, in an emulated host
+test-host:			## What happens to the host under its guests: CPUs, suspend, reboot, kexec, panic, memory. COUNT=repeats
 test-ioctls:			## Random ioctls from several threads, in an emulated host. SEED=
 
 soak: deps-build deps-host	## The same by the hour: HOURS=, SEED=, VENDOR=, KERNEL= (debug finds most)
@@ -106,4 +108,4 @@ deps-%:
 	@scripts/deps $*
 
 .PHONY: run install all module vmm clean clean-cache test test-build test-unit test-abi test-guest test-linux \
-	test-ioctls test-fuzz soak debug-kernel bench bench-check check fuzz shell debug help
+	test-host test-ioctls test-fuzz soak debug-kernel bench bench-check check fuzz shell debug help

@@ -14,6 +14,7 @@
 #include <linux/slab.h>
 #include <linux/smp.h>
 #include <asm/msr.h>
+#include "../hw.h"
 #include "vmx.h"
 
 DEFINE_PER_CPU(struct ost_vmx_cpu, ost_vmx_cpus);
@@ -141,17 +142,25 @@ static bool make_current(struct ost_vmx_cpu *c, struct ost_vmx_vcpu *vmx)
 	return true;
 }
 
+/*
+ * Was VMX on before the section, and does it stay on behind it? A CPU that goes offline has given it up, while
+ * threads that are still to leave the CPU have something to read. They get a section; entries there are none
+ * (hw.c). [irqoff]
+ */
+static __always_inline bool stays_on(struct ost_vmx_cpu *c)
+{
+	return ost_vmx_kept() && likely(c->enabled);
+}
+
 bool ost_vmx_section_begin_slow(struct ost_vmx_vcpu *vmx)
 {
 	struct ost_vmx_cpu *c = this_cpu_ptr(&ost_vmx_cpus);
 
 	lockdep_assert_irqs_disabled();
-	if (!ost_vmx_kept() && (!c->enabled || vmx_on(c)))
-		return false;
-	if (!c->on)
+	if (!stays_on(c) && (READ_ONCE(ost_hw_dead) || vmx_on(c)))
 		return false;
 	if (c->current_vcpu != vmx && unlikely(!make_current(c, vmx))) {
-		if (!ost_vmx_kept())
+		if (!stays_on(c))
 			vmx_off(c);
 		return false;
 	}
@@ -161,11 +170,13 @@ bool ost_vmx_section_begin_slow(struct ost_vmx_vcpu *vmx)
 
 void ost_vmx_section_end(struct ost_vmx_vcpu *vmx)
 {
+	struct ost_vmx_cpu *c = this_cpu_ptr(&ost_vmx_cpus);
+
 	vmx->in_section = false;
-	if (ost_vmx_kept())
+	if (stays_on(c))
 		return;
 	clear_here(vmx);
-	vmx_off(this_cpu_ptr(&ost_vmx_cpus));
+	vmx_off(c);
 }
 
 /* --- taking and giving back --- */

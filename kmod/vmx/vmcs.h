@@ -76,6 +76,16 @@ static __always_inline u64 ost_vmread(unsigned long field)
 	return val;
 }
 
+/* The same, where VMX may be off: false then. */
+static __always_inline bool ost_vmread_try(unsigned long field, u64 *val)
+{
+	asm goto("1: vmread %0, %1\n" _ASM_EXTABLE(1b, %l[off])
+		 : : "r"(field), "m"(*val) : "cc", "memory" : off);
+	return true;
+off:
+	return false;
+}
+
 /* False when the CPU refused, or VMX is off. */
 static __always_inline bool ost_vmwrite(unsigned long field, u64 val)
 {

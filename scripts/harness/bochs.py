@@ -138,7 +138,7 @@ class Bochs(emulator.Emulator):
 
     def kernel_args(self):
         # What CPUID says of the TSC's frequency is true of the CPU, not of its emulation.
-        words = [f"tsc_early_khz={self._ips() // 1000}", "retbleed=off"]
+        words = [f"tsc_early_khz={self._ips() // 1000}", "retbleed=off", "reboot=pci"]
         if self.options.icount:
             words.append("nokaslr")
         return words

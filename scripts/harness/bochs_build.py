@@ -157,6 +157,23 @@ _EDITS = [
      r"        chbuf = 0;\n"
      r"        BX_SER_THIS s[port].line_status.break_int = 1;\n"
      r"      }\n"),
+    # A reset sets the TSC to 0 by giving TSC_ADJUST an offset, which the kernel takes back on the one CPU that
+    # comes back from suspend to RAM: then the CPUs' TSCs differ. So the TSC goes on through a reset.
+    ("cpu/init.cc", r'(#include "cpu.h"\n)', r'\1#include "pc_system.h"\n'),
+    ("cpu/init.cc", r"  if \(source == BX_RESET_HARDWARE\) (\{\n    BX_CPU_THIS_PTR set_TSC\(0\);)",
+     r"  if (source == BX_RESET_HARDWARE && !bx_pc_system.time_ticks()) \1"),
+    # Kernel and initramfs are in memory again after a reset, but not where one ends suspend to RAM (0xfe in the
+    # CMOS register for the way a reset goes).
+    ("pc_system.cc", r'(#include "iodev/iodev.h"\n)', r'\1#include "memory/memory-bochs.h"\n#include "param_names.h"\n'),
+    ("pc_system.cc", r"(  set_enable_a20\(1\);\n\n  // Always reset cpu\n)",
+     r"  for (int i=1; i<=BX_N_OPTRAM_IMAGES && DEV_cmos_get_reg(0xf) != 0xfe; i++) {\n"
+     r"    char name[80];\n"
+     r'    sprintf(name, "%s.%d", BXPN_OPTRAM_BASE, i);\n'
+     r"    bx_list_c *image = (bx_list_c*) SIM->get_param(name);\n"
+     r'    if (!SIM->get_param_string("file", image)->isempty())\n'
+     r'      BX_MEM(0)->load_RAM(SIM->get_param_string("file", image)->getptr(),\n'
+     r'                          SIM->get_param_num("address", image)->get());\n'
+     r"  }\n\1"),
     # A byte is sent in a microsecond, not in a real line's 87: a test's output has not to wait.
     ("iodev/serial.cc", r"(activate_timer\(BX_SER_THIS s\[port\]\.tx_timer_index,\s*)"
      r"BX_SER_THIS s\[port\]\.databyte_usec", r"\g<1>1"),

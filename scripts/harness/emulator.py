@@ -22,6 +22,7 @@ class Emulator:
     shares: folders are shared with the host while it runs; otherwise they are copied into it, and
       what changed in --share is copied back when the command has ended
     modules: what the host's kernel needs from the start
+    ends_by: the command that ends the host
     ports: our ends of the host's serial ports, once started
     more: file objects to read besides, each with a function that takes the bytes
     """
@@ -29,6 +30,7 @@ class Emulator:
     vendors = ()
     shares = False
     modules = ()
+    ends_by = "poweroff"
 
     def __init__(self, options):
         self.options = options

@@ -50,6 +50,7 @@ def _settings(options, emulator, tty, merged):
         "HOST_TTY": "1" if tty else "",
         "HOST_SIZE": terminal.size(0) if tty else "",
         "HOST_MERGED": "1" if merged else "",
+        "HOST_END": emulator.ends_by,
         "HOST_STDIN": "/host/stdin" if options.stdin else "/dev/null",
     }
     return "".join(f"{name}={shlex.quote(value)}\n" for name, value in variables.items())
@@ -128,12 +129,25 @@ def _run_archive(options, emulator, image, tty, merged):
     archive.file("host/modules/order", "".join(f"{name}\n" for name in order))
     if not options.no_module:
         archive.file(f"host/{options.instance}.ko", _module(options))
+    if options.kexec:
+        kvm = image.load_order([f"kvm_{options.vendor}"])
+        for name, data in kvm.items():
+            archive.file(f"host/kvm/{name}.ko", data)
+        archive.file("host/kvm/order", "".join(f"{name}\n" for name in kvm))
     if options.stdin:
         archive.file("host/stdin", sys.stdin.buffer.read())
     if not emulator.shares:
         _copy_in(options, archive)
     elif options.pack:
         _pack(archive, options.share, "share")
+    return archive.bytes()
+
+
+def _again(image, initrd):
+    """What the host needs to start this kernel with these pieces of an initramfs by itself."""
+    archive = cpio.Archive()
+    archive.file("host/again/vmlinux", image.vmlinux.read_bytes())
+    archive.file("host/again/initrd", b"".join(initrd))
     return archive.bytes()
 
 
@@ -177,6 +191,7 @@ class _Console:
 
     def __init__(self, options):
         self.trouble = None             # the lines from the first sign of trouble on
+        self._watch = splat.Watch()
         self._tail = collections.deque(maxlen=60)
         self._rest = b""
         self._show = options.console
@@ -196,7 +211,7 @@ class _Console:
         self._tail.append(line)
         if self.trouble is not None:
             self.trouble.append(line)
-        elif splat.find(line):
+        elif self._watch.find(line):
             self.trouble = list(self._tail)[-4:]
 
     def close(self):
@@ -234,8 +249,10 @@ class _Run:
 
     def _start(self, image, archive):
         base = initramfs.base(image, self.emulator.modules, _INIT).read_bytes()
-        process = self.emulator.start(image, [base, archive],
-                                      _kernel_args(self.options, self.emulator))
+        initrd = [base, archive]
+        if self.options.kexec:
+            initrd.append(_again(image, initrd))
+        process = self.emulator.start(image, initrd, _kernel_args(self.options, self.emulator))
         consumers = [self.console.feed, self._to(1), self._to(2), self._control]
         for port, consume in [*zip(self.emulator.ports, consumers), *self.emulator.more]:
             self._selector.register(port, selectors.EVENT_READ,

@@ -71,7 +71,7 @@ def _plugin():
 
 
 class Qemu(emulator.Emulator):
-    """A host of QEMU's; it boots the ELF kernel by PVH."""
+    """A host of QEMU's; it boots the ELF kernel by PVH, or, where it is to suspend, the bzImage by firmware."""
     name = "QEMU"
     vendors = ("amd",)
     shares = True
@@ -80,6 +80,11 @@ class Qemu(emulator.Emulator):
     def __init__(self, options):
         super().__init__(options)
         self._monitor = b""
+        if options.suspends:
+            # Without CPU 0, which takes no part in scheduling, no CPU is left to schedule on, and the kernel
+            # crashes. And once QEMU has been suspended, nothing comes of switching it off.
+            options.cpus = 1
+            self.ends_by = "reboot"
 
     def spare_cpus(self):
         """CPU 0 must run no guest where there are others:
@@ -124,17 +129,23 @@ class Qemu(emulator.Emulator):
                       "-device", f"virtio-9p-pci,fsdev={tag},mount_tag={tag}"]
         return words
 
+    def _kernel(self, image):
+        """An ELF kernel is in memory again after each reset, also the one that ends suspend to RAM."""
+        return image.vmlinuz if self.options.suspends else image.vmlinux
+
     def start(self, image, initrd, cmdline):
         options = self.options
         others = self._sockets(emulator.PORTS + 1)
         archive = os.memfd_create("initrd")
         with os.fdopen(archive, "wb", closefd=False) as file:
             file.writelines(initrd)
-        words = [*_command(), "-nodefaults", "-no-user-config", "-no-reboot", "-M", "q35",
+        words = [*_command(), "-nodefaults", "-no-user-config", "-M", "q35",
                  "-display", "none", "-cpu", options.cpu or "EPYC,+svm,+npt",
                  "-smp", str(options.cpus + self.spare_cpus()),
-                 "-m", options.memory, "-kernel", str(image.vmlinux),
+                 "-m", options.memory, "-kernel", str(self._kernel(image)),
                  "-initrd", f"/proc/self/fd/{archive}", "-append", cmdline]
+        if not options.reboots:
+            words.append("-no-reboot")
         if options.icount:
             words += ["-accel", "tcg,thread=single", "-icount", "shift=0,sleep=off",
                       "-rtc", "base=2026-01-01,clock=vm", "-seed", "1"]

@@ -24,6 +24,19 @@ _PATTERNS = [
 _ANY = re.compile("|".join(f"(?:{pattern})" for pattern in _PATTERNS))
 
 
-def find(line):
-    """True when this line of a console belongs to a kernel's report of its own trouble."""
-    return _ANY.search(line) is not None
+class Watch:
+    """Reads a console from its beginning.
+
+    A crash that was asked for by SysRq is no trouble, nor is what comes of it until another kernel starts.
+    """
+
+    def __init__(self):
+        self._crashing = False
+
+    def find(self, line):
+        """True when this, the next line, belongs to a kernel's report of its own trouble."""
+        if "sysrq: Trigger a crash" in line:
+            self._crashing = True
+        elif "Linux version " in line:
+            self._crashing = False
+        return not self._crashing and _ANY.search(line) is not None
