@@ -15,6 +15,7 @@ KVM      ?=
 VENDOR   ?=
 JSON     ?=
 SAVE     ?=
+QUICK    ?=
 EMULATOR ?=
 
 build   := $(abspath build)
@@ -67,8 +68,8 @@ fuzz: deps-build deps-fuzz		## Build the fuzzers of the pure parts (libFuzzer): 
 	@$(MAKE) --no-print-directory -C selftests/unit fuzz
 
 ## Measure. T=name measures rows of that name; VENDOR=, KERNEL=
-bench: deps-build deps-host	## Ostler and stock KVM, in instructions per operation. JSON=1; SAVE=1 into docs/performance.md
-	@selftests/bench/run $(bench-options) $(if $(JSON),--json) $(if $(SAVE),--save) $(ARGS)
+bench: deps-build deps-host	## Ostler and stock KVM, in instructions per operation. JSON=1; QUICK=1 without boots; SAVE=1 into docs
+	@selftests/bench/run $(bench-options) $(if $(JSON),--json) $(if $(SAVE),--save) $(if $(QUICK),--no-boot)
 
 bench-check: deps-build deps-host	## Does any operation cost more than docs/performance.md says?
 	@selftests/bench/run --check $(bench-options)
