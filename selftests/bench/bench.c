@@ -123,7 +123,7 @@ static int batch(struct bench *b, unsigned int n)
 
 static int measure(const struct row *row)
 {
-	struct bench b = { .row = row, .fds = { -1, -1 } };
+	struct bench b = { .row = row };
 	unsigned int i;
 
 	if (row->setup && row->setup(&b))
