@@ -17,6 +17,7 @@ COUNT    ?=
 VENDOR   ?=
 JSON     ?=
 SAVE     ?=
+QUICK    ?=
 EMULATOR ?=
 SEED     ?=
 HOURS    ?= 1
@@ -82,8 +83,8 @@ fuzz: deps-build deps-fuzz		## The same for MINUTES=60 each; what they find stay
 	@selftests/run $(kernel-option) $(if $(T),--only '$(T)') --fuzz-minutes '$(MINUTES)' fuzz
 
 ## Measure. T=name measures rows of that name; VENDOR=, KERNEL=
-bench: deps-build deps-host	## Ostler and stock KVM, in instructions per operation. JSON=1; SAVE=1 into docs/performance.md
-	@selftests/bench/run $(bench-options) $(if $(JSON),--json) $(if $(SAVE),--save) $(ARGS)
+bench: deps-build deps-host	## Ostler and stock KVM, in instructions per operation. JSON=1; QUICK=1 without boots; SAVE=1 into docs
+	@selftests/bench/run $(bench-options) $(if $(JSON),--json) $(if $(SAVE),--save) $(if $(QUICK),--no-boot)
 
 bench-check: deps-build deps-host	## Does any operation cost more than docs/performance.md says?
 	@selftests/bench/run --check $(bench-options)

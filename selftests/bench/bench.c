@@ -16,7 +16,10 @@
  */
 #include "bench.h"
 
+#include <signal.h>
 #include <stdio.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <termios.h>
 #include <x86intrin.h>
@@ -31,6 +34,7 @@ static const struct row *const tables[] = {
 #define GDT_GPA			VM_DATA_GPA
 #define IDT_GPA			(VM_DATA_GPA + VM_PAGE_SIZE)
 #define LIMIT_S			20
+#define REPORT_SIZE		65536
 
 static int set_cpuid(struct vm *vm, struct vcpu *vcpu)
 {
@@ -104,6 +108,9 @@ int bench_until_done(struct bench *b)
 	return -1;
 }
 
+/* The lines of the row that is being measured, which its process hands to ours. */
+static char *report;
+
 static int batch(struct bench *b, unsigned int n)
 {
 	const struct row *row = b->row;
@@ -117,13 +124,14 @@ static int batch(struct bench *b, unsigned int n)
 	r = row->run(b, n);
 	ended = __rdtsc();
 	MARKER(MARKER_END);
-	printf("%s %u %llu\n", row->name, n, (unsigned long long)(ended - begun));
+	snprintf(report + strlen(report), REPORT_SIZE - strlen(report), "%s %u %llu\n", row->name, n,
+		 (unsigned long long)(ended - begun));
 	return r;
 }
 
 static int measure(const struct row *row)
 {
-	struct bench b = { .row = row, .fds = { -1, -1 } };
+	struct bench b = { .row = row };
 	unsigned int i;
 
 	if (row->setup && row->setup(&b))
@@ -134,33 +142,30 @@ static int measure(const struct row *row)
 	return 0;
 }
 
-/* A serial port's interrupts belong into no batch: it gets its lines between two rows. */
-static void flush(void)
-{
-	fflush(stdout);
-	(void)tcdrain(STDOUT_FILENO);
-}
-
-/* Each row has a process of its own: what it leaves behind ends with it. */
+/*
+ * Each row has a process of its own: what it leaves behind ends with it. Its lines are printed when it has ended,
+ * and have left the serial port before the next begins, whose batches that port's interrupts would fall into.
+ */
 static int measure_apart(const struct row *row)
 {
 	int status = 0;
 	pid_t pid;
 
-	flush();
+	report[0] = 0;
 	pid = fork();
 	if (pid == 0) {
 		alarm(row->limit_s ? row->limit_s : LIMIT_S);
-		status = measure(row) ? errno : 0;
-		flush();
-		_exit(status);
+		_exit(measure(row) ? errno : 0);
 	}
 	if (pid < 0 || waitpid(pid, &status, 0) < 0)
 		return -1;
+	fputs(report, stdout);
 	if (WIFSIGNALED(status))
 		printf("%s failed %s\n", row->name, strsignal(WTERMSIG(status)));
 	else if (status)
 		printf("%s failed %s\n", row->name, strerror(WEXITSTATUS(status)));
+	fflush(stdout);
+	(void)tcdrain(STDOUT_FILENO);
 	return status;
 }
 
@@ -199,6 +204,7 @@ static int run_command(struct bench *b, unsigned int n)
 	if (!n)
 		return 0;
 	if (pid == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		dup2(STDERR_FILENO, STDOUT_FILENO);
 		execvp(command[0], command);
 		_exit(127);
@@ -211,7 +217,11 @@ static int run_command(struct bench *b, unsigned int n)
 
 int main(int argc, char **argv)
 {
-	setvbuf(stdout, NULL, _IOFBF, 1 << 16);
+	report = mmap(NULL, REPORT_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (report == MAP_FAILED) {
+		perror("bench");
+		return 1;
+	}
 	if (argc == 2 && !strcmp(argv[1], "--list"))
 		return each_row(argv + 2, true);
 	if (argc > 3 && !strcmp(argv[1], "--exec")) {

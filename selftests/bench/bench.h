@@ -22,7 +22,6 @@ struct bench {
 	struct vm vm;
 	struct vcpu *vcpu;
 	void *region;		/* more guest memory than vm_open() gives, where the row wants some */
-	int fds[2];		/* what a batch has made */
 };
 
 /*
