@@ -34,9 +34,10 @@ modules := /lib/modules/$(shell uname -r)
 run: deps-build deps-host	## A Linux guest's console. RUN='cmd' runs that in the guest. HOST=native|amd|intel, CPUS=, MEMORY=
 	@HOST='$(host)' KERNEL='$(KERNEL)' scripts/run $(if $(RUN),-- "$$RUN")
 
-install: deps-build		## Install vmm, its manual page, and the module for the running kernel. PREFIX=, DESTDIR=
+install: deps-build		## Install vmm, the module for the running kernel, and their manual pages. PREFIX=, DESTDIR=
 	@$(MAKE) --no-print-directory module KERNEL=native
 	@$(MAKE) --no-print-directory -C vmm install O=$(build)/vmm PREFIX='$(PREFIX)' DESTDIR='$(DESTDIR)'
+	install -D -m 644 docs/ostler.4 $(DESTDIR)$(PREFIX)/share/man/man4/ostler.4
 	install -D -m 644 $(build)/native/$(INSTANCE).ko $(DESTDIR)$(modules)/updates/$(INSTANCE).ko
 	$(if $(DESTDIR),,depmod)
 
