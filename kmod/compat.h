@@ -169,6 +169,16 @@ static inline void ost_machine_check(void)
 #endif
 }
 
+/* How many NMIs this CPU has taken, as far as can be told: changes by each. [irqoff] */
+static inline unsigned int ost_nmi_count(void)
+{
+#if LINUX_VERSION_CODE < KERNEL_VERSION(7, 1, 0)
+	return this_cpu_read(irq_stat.__nmi_count);
+#else
+	return this_cpu_read(irq_stat.counts[IRQ_COUNT_NMI]);
+#endif
+}
+
 /* The operand of OST_CLEAR_CPU_BUFFERS. */
 extern const u16 ost_verw_selector;
 

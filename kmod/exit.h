@@ -7,6 +7,7 @@
 #ifndef OST_EXIT_H
 #define OST_EXIT_H
 
+#include <linux/bug.h>
 #include <linux/types.h>
 #include "emulate/emulate.h"
 #include "backend.h"
@@ -17,6 +18,7 @@ struct ost_vcpu;
 /* What run() answers for a handler that has answered r; none of those that it calls can fail. */
 static inline enum ost_exit_fast ost_exit_fast(int r)
 {
+	WARN_ON_ONCE(r < 0);
 	return r == OST_RUN ? OST_EXIT_DONE : OST_EXIT_USER;
 }
 

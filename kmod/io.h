@@ -94,8 +94,9 @@ u64 ost_mmio_value(const void *data, u32 len);
 /*
  * The instruction at RIP has exited for its access to device memory at gpa, whose linear address the CPU
  * had translated. Does it if it is a plain MOV of 64-bit code: OST_RUN or OST_USER; -EOPNOTSUPP if it is
- * for the emulator, nothing done. Where the CPU does not tell reads from writes, only the guest's kernel is
- * trusted not to have put another instruction there meanwhile. [vcpu or atomic]
+ * for the emulator, nothing done. Where the CPU does not tell reads from writes, nor the access itself from those
+ * of the walk to it, only the guest's kernel is trusted not to have put another instruction there meanwhile, and
+ * to have its page tables in memory. [vcpu or atomic]
  */
 enum ost_mmio_way { OST_MMIO_READ, OST_MMIO_WRITE, OST_MMIO_EITHER };
 int ost_mmio_mov(struct ost_vcpu *vcpu, gpa_t gpa, enum ost_mmio_way way);

@@ -121,8 +121,10 @@ void ost_vcpu_put(struct ost_vcpu *vcpu)
 
 void ost_vcpu_preemptible(struct ost_vcpu *vcpu)
 {
-	if (vcpu->fpu.loaded)
-		ost_fpu_unload(vcpu);
+	if (!vcpu->fpu.loaded)
+		return;
+	lockdep_assert_irqs_enabled();
+	ost_fpu_unload(vcpu);
 }
 
 /* --- life --- */

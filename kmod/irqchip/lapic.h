@@ -210,6 +210,12 @@ static inline bool ost_lapic_mark_posted(struct ost_lapic *apic)
 
 /* Takes what has arrived into IRR. Nothing where arrivals are not deferred. Own thread. */
 void ost_lapic_collect(struct ost_lapic *apic);
+/* Is there anything to be collected, or to be told to the CPU (vectors_changed)? Own thread. */
+static inline bool ost_lapic_has_news(const struct ost_lapic *apic)
+{
+	return apic->vectors_changed || READ_ONCE(apic->any_arrived) ||
+	       READ_ONCE(apic->posted.outstanding);
+}
 /*
  * From now on the CPU delivers what is in IRR while the guest runs, or does so no more. Only where
  * arrivals are deferred. Own thread.

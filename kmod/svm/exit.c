@@ -292,7 +292,8 @@ enum ost_exit_fast ost_svm_handle_exit_fast(struct ost_vcpu *vcpu)
 
 	switch (vcpu->exit_index) {
 	case SVM_EXIT_IOIO:
-		if (svm->vmcb->control.exitinfo1 & IOIO_STRING)
+		/* A next RIP of 0 would be taken for one that is not known, and decoding may have to sleep. */
+		if ((svm->vmcb->control.exitinfo1 & IOIO_STRING) || !svm->vmcb->control.exitinfo2)
 			return OST_EXIT_SLOW;
 		return ost_exit_fast(exit_ioio(vcpu));
 	case SVM_EXIT_MSR:

@@ -180,6 +180,7 @@ enum ost_exit_fast ost_svm_run(struct ost_vcpu *vcpu)
 	u8 tpr = ost_get_cr8(vcpu) & OST_SVM_V_TPR_MASK;
 	enum ost_exit_fast fast = OST_EXIT_SLOW;
 	struct ost_host_debug host_debug;
+	unsigned int nmis = ost_nmi_count();
 	bool at_once = false, again;
 	u64 host_debugctl;
 	u8 tlb_control;
@@ -212,6 +213,7 @@ enum ost_exit_fast ost_svm_run(struct ost_vcpu *vcpu)
 		if (unlikely(vcpu->exit_index == OST_SVM_EXIT_INDEX_INVALID)) {
 			ost_svm_redo_flush(svm, again ? OST_SVM_TLB_NOTHING : tlb_control);
 			ost_svm_redo_events(svm);
+			fast = OST_EXIT_SLOW;
 			break;
 		}
 		ost_svm_complete_events(svm);
@@ -225,6 +227,9 @@ enum ost_exit_fast ost_svm_run(struct ost_vcpu *vcpu)
 		/* MOV DR shows what was loaded for one entry. */
 		if (fast != OST_EXIT_DONE || unlikely(vcpu->dr_live || at_once) ||
 		    !ost_may_reenter(vcpu))
+			break;
+		/* perf's may have changed DEBUGCTL. */
+		if (unlikely(ost_nmi_count() != nmis))
 			break;
 	}
 

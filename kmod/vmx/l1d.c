@@ -54,6 +54,7 @@ static int alloc_fill(void)
 int ost_vmx_l1d_setup(void)
 {
 	ost_vmx_config.flush_l1d = cpu_leaks();
+	ost_vmx_config.flush_each = flush_l1d == 2;
 	if (!ost_vmx_config.flush_l1d)
 		return 0;
 	if (sched_smt_active())

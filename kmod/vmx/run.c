@@ -9,6 +9,7 @@
 #include "../debugreg.h"
 #include "../exit.h"
 #include "../irqchip/irqchip.h"
+#include "../irqchip/lapic.h"
 #include "../msr.h"
 #include "../run.h"
 #include "vmx.h"
@@ -111,8 +112,8 @@ static void prepare_speculation(struct ost_vmx_vcpu *vmx)
 	struct ost_entry *entry = &vmx->entry.common;
 
 	/*
-	 * What ran since the last entries may have left anything in the L1 data cache. Exits that are dealt with
-	 * at once touch nothing but what is the guest's own.
+	 * What ran since the last entries may have left anything in the L1 data cache; sync_again() is about what
+	 * an exit that is dealt with at once may have.
 	 */
 	if (unlikely(ost_vmx_config.flush_l1d))
 		ost_vmx_flush_l1d();
@@ -228,6 +229,12 @@ static enum ost_exit_fast no_entry(struct ost_vcpu *vcpu, u32 index)
 	return OST_EXIT_SLOW;
 }
 
+/* Does fast_exit() go to devices, eventfds and those whom they wake, and not to the vCPU and its timer alone? */
+static bool touches_others(u32 index)
+{
+	return index == EXIT_REASON_IO_INSTRUCTION || index == EXIT_REASON_APIC_WRITE;
+}
+
 /* Exits that need nothing but this vCPU's state, of which there are many a second. */
 static enum ost_exit_fast fast_exit(struct ost_vcpu *vcpu)
 {
@@ -254,13 +261,24 @@ static enum ost_exit_fast fast_exit(struct ost_vcpu *vcpu)
 	}
 }
 
+/* For all but the first. */
+static __always_inline void sync_again(struct ost_vmx_vcpu *vmx)
+{
+	/* The exit's handler may have sent the vCPU an interrupt, or have looked at what others have posted. */
+	if (ost_vmx_delivers(vmx) && unlikely(ost_lapic_has_news(vmx->vcpu.apic)))
+		ost_vmx_apic_enter(vmx);
+	if (unlikely(ost_vmx_config.flush_l1d) &&
+	    (ost_vmx_config.flush_each || touches_others(vmx->vcpu.exit_index)))
+		ost_vmx_flush_l1d();
+}
+
 static enum ost_exit_fast end_entries(struct ost_vmx_vcpu *vmx, enum ost_exit_fast fast, bool failed,
 				      bool broken)
 {
 	struct ost_vcpu *vcpu = &vmx->vcpu;
 	bool nmi = !failed && is_host_nmi(vmx);
 
-	if (!ost_vmx_kept() && fast == OST_EXIT_SLOW)
+	if (!ost_vmx_kept() && fast != OST_EXIT_DONE)
 		fetch_common(vmx);
 	ost_vmx_section_end(vmx);
 
@@ -281,6 +299,7 @@ enum ost_exit_fast ost_vmx_run(struct ost_vcpu *vcpu)
 	struct ost_vmx_vcpu *vmx = to_vmx(vcpu);
 	enum ost_exit_fast fast = OST_EXIT_DONE;
 	bool broken, entered, failed, again;
+	unsigned int nmis = ost_nmi_count();
 	struct ost_host_debug host_debug;
 	u64 debugctl;
 
@@ -293,30 +312,35 @@ enum ost_exit_fast ost_vmx_run(struct ost_vcpu *vcpu)
 	switch_pebs(vmx);
 	ost_debug_enter(vcpu, &host_debug);
 	prepare_entries(vmx);
-	ost_fpu_enter_pkru(vcpu);
 
 	for (again = false;; again = true) {
 		sync_to_vmcs(vmx);
+		if (again)
+			sync_again(vmx);
+		ost_fpu_enter_pkru(vcpu);
 		ost_vmx_sync_timer(vmx);
 		broken = unlikely(ost_vmx_check_entries) && !ost_vmx_check_entry(vmx);
 		entered = likely(!broken) && enter_guest(vmx, again);
 
+		ost_fpu_leave_pkru(vcpu);
 		sync_from_vmcs(vmx, entered);
 		ost_exited(vcpu);
 		failed = !entered || (vmx->reason & VMX_EXIT_REASONS_FAILED_VMENTRY);
 		if (unlikely(failed))
 			break;
 		ost_vmx_complete_events(vmx);
-		/* The host's handler had it, or will have it in a moment, and may have changed anything. */
+		/* The host's handler had it, or will have it in a moment. */
 		if (unlikely(is_host_nmi(vmx)))
 			break;
 		fast = fast_exit(vcpu);
 		/* MOV DR shows what was loaded for one entry. */
 		if (fast != OST_EXIT_DONE || unlikely(vcpu->dr_live) || !ost_may_reenter(vcpu))
 			break;
+		/* perf's may have changed DEBUGCTL and PEBS, or have touched anything. */
+		if (unlikely(ost_nmi_count() != nmis))
+			break;
 	}
 
-	ost_fpu_leave_pkru(vcpu);
 	ost_ibpb_before_user();
 	if (vmx->vcpu.spec_ctrl_direct)
 		vcpu->spec_ctrl = vmx->entry.common.guest_spec_ctrl;

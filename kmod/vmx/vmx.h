@@ -34,6 +34,7 @@ struct ost_vmx_config {
 	u8 timer_shift;			/* it counts changes of this bit of the TSC (MISC bits 4:0) */
 	bool error_code_any;		/* any exception can be injected with or without one (BASIC bit 56) */
 	bool flush_l1d;			/* before entries, against L1TF */
+	bool flush_each;		/* before each, also where nothing came between that calls for it */
 	bool pebs;			/* IA32_PEBS_ENABLE exists */
 };
 extern struct ost_vmx_config ost_vmx_config;

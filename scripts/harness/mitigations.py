@@ -18,6 +18,7 @@ _NAMES = re.compile(r"^#define X86_FEATURE_(CLEAR_CPU_BUF(?:_VM)?)\s+\(\s*(\d+)\
                     re.MULTILINE)
 _RELOCATION = re.compile(r"^([0-9a-f]{16})  \S+ R_X86_64_PC32\s+\S+ \.noinstr\.text \+ ([0-9a-f]+)$",
                          re.MULTILINE)
+_OFFSET = re.compile(r"^([0-9a-f]{16})  ", re.MULTILINE)
 _SYMBOL = re.compile(r"^\s*\d+: ([0-9a-f]{16})\s+(\d+) FUNC .* (\S+)$", re.MULTILINE)
 
 
@@ -35,11 +36,12 @@ def _tool(*words):
     return done.stdout
 
 
-def _entries(ko):
+def _entries(ko, relocated):
     """The alternatives of a module: their offsets in the table, and the feature bit of each.
 
     struct alt_instr in asm/alternative.h: two offsets, the feature (and, since 6.3, flags), the lengths of
-    what is there and of what replaces it.
+    what is there and of what replaces it. `relocated` are the offsets in the table that have relocations: of
+    each entry the first two words.
     """
     with tempfile.TemporaryDirectory() as folder:
         raw = pathlib.Path(folder, "raw")
@@ -48,7 +50,7 @@ def _entries(ko):
     for layout in ("<iiHBB", "<iiHHBB"):
         size = struct.calcsize(layout)
         entries = [] if len(data) % size else list(struct.iter_unpack(layout, data))
-        if entries and all(entry[-1] <= entry[-2] <= 250 for entry in entries):
+        if entries and relocated == {n * size + word for n in range(len(entries)) for word in (0, 4)}:
             return {n * size: entry[2] for n, entry in enumerate(entries)}
     raise cache.Failure("the module's .altinstructions have a layout that scripts/harness/"
                         "mitigations.py does not know")
@@ -59,12 +61,13 @@ def _alternatives(module, function=None):
     with tempfile.TemporaryDirectory() as folder:
         ko = pathlib.Path(folder, "ko")
         ko.write_bytes(module)
-        entries = _entries(ko)
         table = _tool("readelf", "-rW", ko).partition("'.rela.altinstructions'")[2]
+        table = table.partition("Relocation section")[0]
+        entries = _entries(ko, {int(offset, 16) for offset in _OFFSET.findall(table)})
         symbols = {name: (int(value, 16), int(size))
                    for value, size, name in _SYMBOL.findall(_tool("readelf", "-sW", ko))}
     sites = {int(offset, 16): int(site, 16) for offset, site in
-             _RELOCATION.findall(table.partition("Relocation section")[0])}
+             _RELOCATION.findall(table)}
     start, size = symbols[function] if function else (0, 1 << 32)
     return {feature for offset, feature in entries.items()
             if offset in sites and start <= sites[offset] < start + size}

@@ -5,6 +5,9 @@ tests += emulate/decode
 emulate/decode-srcs := emulate/decode_test.c $(emulate-srcs)
 emulate/decode-libs := -lZydis
 
+tests += emulate/mov
+emulate/mov-srcs := emulate/mov_test.c $(emulate-srcs)
+
 tests += emulate/native
 native-srcs := emulate/native_compare.c emulate/native.c $(emulate-srcs)
 emulate/native-srcs := emulate/native_test.c $(native-srcs)
