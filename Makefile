@@ -12,13 +12,14 @@ RUN      ?=
 ARGS     ?=
 T        ?=
 KVM      ?=
+COUNT    ?=
 VENDOR   ?=
 EMULATOR ?=
 
 build   := $(abspath build)
 kernel-option := $(if $(filter file,$(origin KERNEL)),,--kernel '$(KERNEL)')
 host-options = $(kernel-option) $(if $(VENDOR),--vendor '$(VENDOR)') $(if $(EMULATOR),--emulator '$(EMULATOR)')
-run-options = $(host-options) $(if $(KVM),--kvm) $(if $(MODULE_ARGS),--module-args '$(MODULE_ARGS)')
+run-options = $(host-options) $(if $(KVM),--kvm) $(if $(COUNT),--count '$(COUNT)') $(if $(MODULE_ARGS),--module-args '$(MODULE_ARGS)')
 modules := /lib/modules/$(shell uname -r)
 .DEFAULT_GOAL := help
 
@@ -49,9 +50,9 @@ clean-cache:			## Remove what was downloaded or slow to make
 
 ## Test. T=name runs one test; VENDOR=amd|intel on one kind of host; KVM=1 on its stock KVM, as a reference; MODULE_ARGS='…'
 test: deps-build deps-host deps-test	## All tests, on both kinds of hosts; KERNEL=6.1|6.12|7.3 all on that one
-	@selftests/run $(run-options) $(if $(T),--only '$(T)',$(if $(kernel-option),,--everywhere)) build unit abi guest linux
+	@selftests/run $(run-options) $(if $(T),--only '$(T)',$(if $(kernel-option),,--everywhere)) build unit abi guest linux host
 
-test-build test-unit test-abi test-guest test-linux: test-%: deps-build deps-host deps-test
+test-build test-unit test-abi test-guest test-linux test-host: test-%: deps-build deps-host deps-test
 	@selftests/run $(run-options) $(if $(T),--only '$(T)') $*
 
 test-build:			## The module builds for every supported kernel, without a warning
@@ -59,6 +60,7 @@ test-unit:			## The pure parts, in userspace under sanitizers
 test-abi:			## Each ioctl's contract, in an emulated host
 test-guest:			## Bare-metal guests, in an emulated host
 test-linux:			## Whole Debian guests, in an emulated host
+test-host:			## What happens to the host under its guests: CPUs, suspend, reboot, kexec, panic, memory. COUNT=repeats
 
 fuzz: deps-build deps-fuzz		## Build the fuzzers of the pure parts (libFuzzer): build/unit/*/fuzz*
 	@$(MAKE) --no-print-directory -C selftests/unit fuzz
@@ -81,5 +83,5 @@ help:				## This list
 deps-%:
 	@scripts/deps $*
 
-.PHONY: run install all module vmm clean clean-cache test test-build test-unit test-abi test-guest test-linux \
+.PHONY: run install all module vmm clean clean-cache test test-build test-unit test-abi test-guest test-linux test-host \
 	check fuzz shell debug help
