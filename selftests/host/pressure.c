@@ -15,6 +15,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
 #include <sys/swap.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -120,9 +122,10 @@ FIXTURE_TEARDOWN(pressure)
 		munmap(self->hva, SIZE);
 }
 
-#define START(reads, same)							\
-	ASSERT_EQ(0, checker_start(&self->checker, NR_VCPUS, self->hva, SIZE, reads, same)) \
+#define START_SIZE(size, reads, same)						\
+	ASSERT_EQ(0, checker_start(&self->checker, NR_VCPUS, self->hva, size, reads, same)) \
 		TH_LOG("%s: %s", dev_path(), strerror(errno))
+#define START(reads, same)	START_SIZE(SIZE, reads, same)
 
 #define END() do {								\
 	const char *wrong_ = checker_end(&self->checker);			\
@@ -160,6 +163,22 @@ static void swap_end(void)
 	write_file("/sys/block/zram0/reset", "1");
 }
 
+/* This process may have so much memory from now on, and the rest is swapped out. */
+static bool limit_memory(size_t size)
+{
+	char text[32];
+
+	mkdir("/tmp/cgroup", 0755);
+	if (mount("cgroup2", "/tmp/cgroup", "cgroup2", 0, NULL) && errno != EBUSY)
+		return false;
+	snprintf(text, sizeof(text), "%zu", size);
+	return write_file("/tmp/cgroup/cgroup.subtree_control", "+memory") &&
+	       (mkdir("/tmp/cgroup/guest", 0755) || true) &&
+	       write_file("/tmp/cgroup/guest/memory.max", text) &&
+	       write_file("/tmp/cgroup/guest/cgroup.procs", "0");
+}
+
+/* The guest uses all of its memory all the time, and the host has room for three quarters of it. */
 TEST_F_TIMEOUT(pressure, swapped_out_and_back, TEST_S)
 {
 	unsigned long before;
@@ -167,19 +186,14 @@ TEST_F_TIMEOUT(pressure, swapped_out_and_back, TEST_S)
 	if (access("/sys/block/zram0", F_OK))
 		SKIP(return, "this host has no zram");
 	ASSERT_TRUE(swap_begin());
+	ASSERT_TRUE(limit_memory(SIZE * 3 / 4)) TH_LOG("%s", strerror(errno));
 	before = read_number("/proc/vmstat", "pswpout ");
-	START(2, false);
-	GOES_ON(1);
-	for (unsigned int i = 0; i < count(); i++) {
-		/* All of it, under the guest's hands; a second time while it comes back. */
-		EXPECT_EQ(0, madvise(self->hva, SIZE, MADV_PAGEOUT));
-		usleep(5000);
-		EXPECT_EQ(0, madvise(self->hva, SIZE, MADV_PAGEOUT));
-		GOES_ON(2);
-	}
-	EXPECT_LT(before + SIZE / VM_PAGE_SIZE / 4, read_number("/proc/vmstat", "pswpout "));
-	EXPECT_LT(0, read_number("/proc/vmstat", "pswpin "));
+	START(1, false);
+	GOES_ON(count());
+	EXPECT_LT(before + SIZE / VM_PAGE_SIZE, read_number("/proc/vmstat", "pswpout "));
+	EXPECT_LT(SIZE / VM_PAGE_SIZE, read_number("/proc/vmstat", "pswpin "));
 	END();
+	write_file("/tmp/cgroup/guest/memory.max", "max");
 	swap_end();
 }
 
@@ -194,7 +208,7 @@ TEST_F_TIMEOUT(pressure, merged_by_ksm, TEST_S)
 	ASSERT_TRUE(write_file("/sys/kernel/mm/ksm/pages_to_scan", "4096"));
 	ASSERT_TRUE(write_file("/sys/kernel/mm/ksm/sleep_millisecs", "5"));
 	/* Long enough between two writes for KSM to have seen a page twice. */
-	START(60, true);
+	START_SIZE(SIZE / 4, 2000, true);
 	for (unsigned int i = 0; i < 2000 && merged < count(); i++) {
 		merged += read_number("/sys/kernel/mm/ksm/pages_sharing", NULL) > 64;
 		if (checker_wrong(&self->checker))
