@@ -162,10 +162,10 @@ static void prepare_entries(struct ost_vmx_vcpu *vmx)
 /* For each. */
 static __always_inline void sync_to_vmcs(struct ost_vmx_vcpu *vmx)
 {
-	if (vmx->vcpu.regs_dirty | vmx->cache.dirty[0] | vmx->cache.dirty[1]) {
+	if (vmx->vcpu.regs_dirty | (vmx->cache.dirty[0] & BIT_ULL(OST_V_GUEST_INTERRUPTIBILITY_INFO)))
 		ost_vmx_sync_regs(vmx);
+	if (vmx->cache.dirty[0] | vmx->cache.dirty[1])
 		ost_vmcs_flush(vmx);
-	}
 	vmx->event_given = ost_vmcs_get(vmx, VM_ENTRY_INTR_INFO_FIELD) & INTR_INFO_VALID_MASK;
 }
 
@@ -318,7 +318,8 @@ enum ost_exit_fast ost_vmx_run(struct ost_vcpu *vcpu)
 		if (again)
 			sync_again(vmx);
 		ost_fpu_enter_pkru(vcpu);
-		ost_vmx_sync_timer(vmx);
+		if (unlikely(vcpu->run_end_tsc != OST_NO_RUN_END || vmx->timer_set))
+			ost_vmx_sync_timer(vmx);
 		broken = unlikely(ost_vmx_check_entries) && !ost_vmx_check_entry(vmx);
 		entered = likely(!broken) && enter_guest(vmx, again);
 

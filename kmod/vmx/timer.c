@@ -45,5 +45,6 @@ void ost_vmx_sync_timer(struct ost_vmx_vcpu *vmx)
 	if (vmx->timer == timer)
 		return;
 	vmx->timer = timer;
+	vmx->timer_set = timer != LONGEST;
 	ost_vmwrite(VMX_PREEMPTION_TIMER_VALUE, timer);
 }

@@ -166,6 +166,7 @@ struct ost_vmx_vcpu {
 	struct ost_vmx_pebs *pebs;	/* NULL without */
 	u32 pebs_count;			/* entries of its areas that the VMCS names, 0 or 1 */
 	u32 timer;			/* in the VMCS, if there is a preemption timer */
+	bool timer_set;			/* and it is not the longest time */
 };
 
 struct ost_vmx_vm {
