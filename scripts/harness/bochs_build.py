@@ -106,6 +106,10 @@ _EDITS = [
      r"  BX_CPU_THIS_PTR EXT = 1;.*\n)",
      r"\1  vm->idt_vector_info = vector | (BX_EXTERNAL_INTERRUPT << 8);\n"
      r"  vm->idt_vector_error_code = 0;\n"),
+    # Fetching an instruction from the APIC-access page ends the guest's run (SDM vol. 3C, 30.4.1), not Bochs'.
+    ("cpu/cpu.cc", r"(?=    // Sanity checks\n    if \(! BX_CPU_THIS_PTR eipFetchPtr\))",
+     r"    if (is_virtual_apic_page(BX_CPU_THIS_PTR pAddrFetchPage))\n"
+     r"      VMexit(VMX_VMEXIT_APIC_ACCESS, VMX_APIC_INSTRUCTION_FETCH | pageOffset);\n\n"),
     # This CPU is of 2017. The microcode of 2019 brought it MD_CLEAR, IBRS, IBPB, STIBP, SSBD and the flush of
     # the L1 data cache; the host and we use all of them against what guests could learn by speculation.
     ("cpu/cpudb/intel/corei7_skylake-x.cc", r"(  enable_cpu_extension\(BX_ISA_CLWB\);\n)",

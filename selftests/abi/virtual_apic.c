@@ -282,6 +282,20 @@ TEST_F(virtual_apic, page_moves)
 	EXPECT_EQ(-1, read_version(&self->vm, self->vcpu, LAPIC_GPA));
 }
 
+/* Registers hold no instructions: the guest's run ends, as at any other device, with the reason. */
+TEST_F(virtual_apic, no_code_in_page)
+{
+	struct kvm_regs regs;
+
+	ASSERT_EQ(0, ioctl(self->vcpu->fd, KVM_GET_REGS, &regs));
+	regs.rip = LAPIC_GPA + 0x30;
+	ASSERT_EQ(0, ioctl(self->vcpu->fd, KVM_SET_REGS, &regs));
+	EXPECT_EQ(KVM_EXIT_INTERNAL_ERROR, vcpu_run(self->vcpu));
+	EXPECT_EQ(KVM_INTERNAL_ERROR_EMULATION, self->vcpu->run->internal.suberror);
+	ASSERT_EQ(0, ioctl(self->vcpu->fd, KVM_GET_REGS, &regs));
+	EXPECT_EQ(LAPIC_GPA + 0x30, regs.rip);
+}
+
 /* A slot there hides the page, also one that comes after the guest has used it. */
 TEST_F(virtual_apic, slot_over_page)
 {
