@@ -71,6 +71,15 @@ finish() {
 	status=$?
 }
 
+# finish_within SECONDS: like finish; a vmm that is not done by then is killed, and its status is 137.
+finish_within() {
+	victim=$child
+	(trap 'kill $!; exit' TERM; sleep "$1" & wait $!; kill -KILL "$victim") 2>/dev/null &
+	watch=$!
+	finish
+	kill $watch
+}
+
 guest() {
 	pack "$scratch/initrd"
 	start "$@"
