@@ -28,6 +28,11 @@ def _mirror(codename, default):
     return default
 
 
+def mirror(suite):
+    """The URI of the archive that has a suite."""
+    return _mirror(suite, MIRROR)
+
+
 def _sources(suite, kind="deb"):
     """The lines of a sources.list for a suite; a stable suite comes with its security updates."""
     signed = f"{kind} [signed-by={KEYRING}]"

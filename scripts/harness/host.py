@@ -89,7 +89,7 @@ def _pack(archive, folder, prefix):
 def _copy_in(options, archive):
     """What an emulator that cannot share folders finds in the host's memory instead.
 
-    Of the repository's build/ that is vmm: all the rest a test is given by --share.
+    Of the repository's build/ that is vmm and what --bring names: all the rest a test is given by --share.
     """
     root = ""
     if options.userland:
@@ -98,6 +98,8 @@ def _copy_in(options, archive):
     vmm = cache.BUILD / "vmm" / "vmm"
     if vmm.exists():
         archive.file(f"{root}ostler/vmm/vmm", vmm.read_bytes(), 0o755)
+    for name in options.bring:
+        archive.file(f"{root}ostler/{name}", (cache.BUILD / name).read_bytes())
     if options.share:
         _pack(archive, options.share, f"{root}share")
 
@@ -158,6 +160,9 @@ def _check(options):
             continue
         if not folder.is_dir():
             raise cache.Failure(f"--{name} {folder}: no such folder")
+    for name in options.bring:
+        if not (cache.BUILD / name).is_file():
+            raise cache.Failure(f"--bring {name}: no such file in build/")
     if options.pack and not options.share:
         raise cache.Failure("--pack needs --share")
     if options.pack and options.userland:

@@ -1,13 +1,27 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # shellcheck shell=sh
 # A boot with some number of vCPUs, each of which then has to do work and take timer interrupts.
+# COUNT=1: how many, one after the other; the results say which.
 # shellcheck source=selftests/linux/lib.sh
 . "$(dirname "$0")/lib.sh"
 
-# The guest's script: one word a line, as the checks below look for them.
+# What a boot may take, in seconds of the host's; ten seconds are usual.
+patience=300
+
 boot_with_cpus() {
-	plan 6
-	guest --cpus "$1" --memory 512M <<'END'
+	plan $((6 * ${COUNT:-1}))
+	boots=1
+	while [ $boots -le "${COUNT:-1}" ]; do
+		boot=
+		[ "${COUNT:-1}" = 1 ] || boot="boot $boots: "
+		boot_once "$1"
+		boots=$((boots + 1))
+	done
+}
+
+# The guest's script: one word a line, as the checks below look for them.
+boot_once() {
+	pack "$scratch/initrd" <<'END'
 echo "release $(uname -r)"
 echo "cpus $(nproc)"
 echo "clock $(cat /sys/devices/system/clocksource/clocksource0/current_clocksource)"
@@ -24,12 +38,14 @@ awk '/^ *LOC:/ { for (i = 2; $i ~ /^[0-9]+$/; i++) if ($i + 0 > 0) ticking++ } E
 	/proc/interrupts
 dmesg | grep -E 'BUG|WARNING: CPU|Oops|stall|lockup|unchecked MSR|not responding' | sed 's/^/trouble /'
 END
-	check "it boots, runs a command, and ends" [ "$status" = 0 ]
-	check "it is Debian's 6.1 kernel" grep -q '^release 6\.1\.' "$scratch/out"
-	check "it has $1 CPUs" grep -qx "cpus $1" "$scratch/out"
-	check "every CPU runs what is bound to it" ran_on_each "$1"
-	check "every CPU takes timer interrupts" grep -qx "ticking $1" "$scratch/out"
-	check "its kernel reports no trouble" [ "$status" = 0 -a -z "$(grep ^trouble "$scratch/out")" ]
+	start --cpus "$1" --memory 512M
+	finish_within $patience
+	check "${boot}it boots, runs a command, and ends" [ "$status" = 0 ]
+	check "${boot}it is Debian's 6.1 kernel" grep -q '^release 6\.1\.' "$scratch/out"
+	check "${boot}it has $1 CPUs" grep -qx "cpus $1" "$scratch/out"
+	check "${boot}every CPU runs what is bound to it" ran_on_each "$1"
+	check "${boot}every CPU takes timer interrupts" grep -qx "ticking $1" "$scratch/out"
+	check "${boot}its kernel reports no trouble" [ "$status" = 0 -a -z "$(grep ^trouble "$scratch/out")" ]
 }
 
 ran_on_each() {

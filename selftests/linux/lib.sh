@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # shellcheck shell=sh
 # What the whole-guest tests share. They run inside the emulated host, with busybox's commands; beside
-# them are vmm.bin, the guest kernel as vmlinux.img (ELF) and vmlinuz.img (bzImage), initrd.img and an
+# them are vmm.bin, e2fsck.bin, the guest kernel as vmlinux.img (ELF) and vmlinuz.img (bzImage), initrd.img and an
 # empty ext4 disk.img.
 #
 #   plan 2
@@ -54,6 +54,11 @@ pack() {
 	mkdir -p "$scratch/tree/guest"
 	cat >"$scratch/tree/guest/command"
 	[ -z "$mount_disk" ] || : >"$scratch/tree/guest/disk"
+	pack_tree "$1"
+}
+
+# pack_tree FILE: the guest's initramfs with $scratch/tree/guest, which scripts/guest/init reads, in FILE.
+pack_tree() {
 	(cd "$scratch/tree" && find guest | cpio -o -H newc 2>/dev/null) >"$scratch/tail"
 	cat "$here/initrd.img" "$scratch/tail" >"$1"
 	rm -r "$scratch/tree"
@@ -69,6 +74,15 @@ start() {
 finish() {
 	wait "$child"
 	status=$?
+}
+
+# finish_within SECONDS: like finish; a vmm that is not done by then is killed, and its status is 137.
+finish_within() {
+	victim=$child
+	(trap 'kill $!; exit' TERM; sleep "$1" & wait $!; kill -KILL "$victim") 2>/dev/null &
+	watch=$!
+	finish
+	kill $watch
 }
 
 guest() {
