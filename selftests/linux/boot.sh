@@ -6,7 +6,7 @@
 . "$(dirname "$0")/lib.sh"
 
 # What a boot may take, in seconds of the host's; ten seconds are usual.
-patience=300
+patience=$((300 * ${OST_SLOWER:-1}))
 
 boot_with_cpus() {
 	plan $((6 * ${COUNT:-1}))
