@@ -13,7 +13,7 @@
 #include "kselftest_harness.h"
 #include "vm.h"
 
-#define SLOW_S		240
+#define SLOW_S		500
 #define MAX_CALLS	2000
 #define EXTRA_GPA	0x40000000UL
 #define EXTRA_SIZE	(16 * VM_PAGE_SIZE)
@@ -374,7 +374,7 @@ FIXTURE_TEARDOWN(fail_nth)
 {
 }
 
-TEST_F_TIMEOUT(fail_nth, every_call_in_turn, 10 * SLOW_S)
+TEST_F_TIMEOUT(fail_nth, every_call_in_turn, SLOW_S)
 {
 	if (!fail_setup())
 		SKIP(return, "the host's kernel can't inject failures");

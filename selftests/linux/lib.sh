@@ -13,6 +13,7 @@
 
 here=$(dirname "$0")
 device=${OST_DEVICE:-/dev/ostler}
+slower=${OST_SLOWER:-1}
 scratch=$(mktemp -d)
 number=0
 kernel=vmlinux.img
