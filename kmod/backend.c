@@ -30,6 +30,7 @@ DEFINE_STATIC_CALL_NULL(ost_code64, *((struct ost_backend *)0)->code64);
 DEFINE_STATIC_CALL_NULL(ost_notify, *((struct ost_backend *)0)->notify);
 DEFINE_STATIC_CALL_NULL(ost_vcpu_load_hw, *((struct ost_backend *)0)->vcpu_load);
 DEFINE_STATIC_CALL_NULL(ost_vcpu_put_hw, *((struct ost_backend *)0)->vcpu_put);
+DEFINE_STATIC_CALL_NULL(ost_in_memory, *((struct ost_backend *)0)->in_memory);
 
 static void __init bind(const struct ost_backend *b)
 {
@@ -47,6 +48,7 @@ static void __init bind(const struct ost_backend *b)
 	static_call_update(ost_notify, b->notify);
 	static_call_update(ost_vcpu_load_hw, b->vcpu_load);
 	static_call_update(ost_vcpu_put_hw, b->vcpu_put);
+	static_call_update(ost_in_memory, b->in_memory);
 }
 
 int __init ost_backend_select(void)

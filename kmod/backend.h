@@ -51,6 +51,15 @@ enum ost_exit_fast {
 	OST_EXIT_USER,		/* dealt with, it is userspace's turn: kvm_run says why */
 };
 
+/* What an ioctl of a vCPU wants to know of its state; what it changes is in memory until the next entry. */
+enum ost_reads {
+	OST_READS_ANY,		/* it may be anything: the vCPU has to be loaded */
+	OST_READS_NOTHING,
+	OST_READS_REGS,		/* what is in struct kvm_regs */
+	OST_READS_SREGS,	/* in struct kvm_sregs */
+	OST_READS_RUN,		/* what KVM_RUN leaves in struct kvm_run besides the exit's own part */
+};
+
 struct ost_backend {
 	const char *name;	/* "SVM" or "VMX" */
 	size_t vcpu_size;	/* of the structure whose first member is struct ost_vcpu */
@@ -87,6 +96,11 @@ struct ost_backend {
 	/* The vCPU comes to / leaves this CPU (ioctl start and end, preemption). [atomic] */
 	void (*vcpu_load)(struct ost_vcpu *vcpu, int cpu);
 	void (*vcpu_put)(struct ost_vcpu *vcpu);
+	/*
+	 * Is all of that in memory, so that the ioctl may be done while the vCPU is on no CPU? Not asked for
+	 * OST_READS_ANY. The vCPU's mutex held, preemptible.
+	 */
+	bool (*in_memory)(struct ost_vcpu *vcpu, enum ost_reads reads);
 	/* CPUID changed: recompute intercepts that depend on guest features. [vcpu] */
 	void (*cpuid_changed)(struct ost_vcpu *vcpu);
 
@@ -208,5 +222,6 @@ DECLARE_STATIC_CALL(ost_code64, *((struct ost_backend *)0)->code64);
 DECLARE_STATIC_CALL(ost_notify, *((struct ost_backend *)0)->notify);
 DECLARE_STATIC_CALL(ost_vcpu_load_hw, *((struct ost_backend *)0)->vcpu_load);
 DECLARE_STATIC_CALL(ost_vcpu_put_hw, *((struct ost_backend *)0)->vcpu_put);
+DECLARE_STATIC_CALL(ost_in_memory, *((struct ost_backend *)0)->in_memory);
 
 #endif

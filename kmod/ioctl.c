@@ -18,7 +18,7 @@ void ost_ioctl_table_init(struct ost_ioctl_table *table)
 		table->first[_IOC_NR(table->rows[i].cmd)] = i + 1;
 }
 
-static const struct ost_ioctl *find(const struct ost_ioctl_table *table, unsigned int cmd)
+const struct ost_ioctl *ost_ioctl_find(const struct ost_ioctl_table *table, unsigned int cmd)
 {
 	u32 i = table->first[array_index_nospec(_IOC_NR(cmd), 256)];
 
@@ -33,16 +33,14 @@ static const struct ost_ioctl *find(const struct ost_ioctl_table *table, unsigne
 	return NULL;
 }
 
-long ost_ioctl(const struct ost_ioctl_table *table, void *obj, unsigned int cmd, unsigned long arg)
+long ost_ioctl_call(const struct ost_ioctl *row, void *obj, unsigned int cmd, unsigned long arg)
 {
-	const struct ost_ioctl *row = find(table, cmd);
-	u8 stack[ON_STACK] __aligned(8);
+	/* Filled below as far as it is used, which the compiler does not see: it would clear all of it first. */
+	u8 stack[ON_STACK] __aligned(8) __uninitialized;
 	void *buf = stack;
 	u32 size;
 	long r;
 
-	if (!row)
-		return -ENOTTY;
 	if (row->raw)
 		return row->raw(obj, arg);
 
@@ -66,4 +64,11 @@ out:
 	if (buf != stack)
 		kfree(buf);
 	return r;
+}
+
+long ost_ioctl(const struct ost_ioctl_table *table, void *obj, unsigned int cmd, unsigned long arg)
+{
+	const struct ost_ioctl *row = ost_ioctl_find(table, cmd);
+
+	return row ? ost_ioctl_call(row, obj, cmd, arg) : -ENOTTY;
 }

@@ -20,6 +20,7 @@ struct ost_ioctl {
 	int (*fn)(void *obj, void *arg);
 	/* Without: the ioctl's own argument, a value or a user pointer. */
 	long (*raw)(void *obj, unsigned long arg);
+	u8 reads;	/* a vCPU's: enum ost_reads (backend.h) */
 };
 
 struct ost_ioctl_table {
@@ -33,5 +34,8 @@ void ost_ioctl_table_init(struct ost_ioctl_table *table);
 
 /* What the row's function answers, -ENOTTY without a row, -EFAULT, -ENOMEM. May sleep. */
 long ost_ioctl(const struct ost_ioctl_table *table, void *obj, unsigned int cmd, unsigned long arg);
+/* Its two halves: the row, or NULL; and what ost_ioctl() does with one. */
+const struct ost_ioctl *ost_ioctl_find(const struct ost_ioctl_table *table, unsigned int cmd);
+long ost_ioctl_call(const struct ost_ioctl *row, void *obj, unsigned int cmd, unsigned long arg);
 
 #endif

@@ -269,6 +269,20 @@ static void fill_run(struct ost_vcpu *vcpu)
 	run->ready_for_interrupt_injection = vcpu->apic || ost_ready_for_interrupt(vcpu);
 }
 
+bool ost_vcpu_run_over(struct ost_vcpu *vcpu)
+{
+	struct kvm_run *run = vcpu->run;
+
+	if (!ost_immediate_exit(run) || vcpu->io.complete || vcpu->sigmask_set)
+		return false;
+	if ((!vcpu->apic && READ_ONCE(run->cr8) != vcpu->cr8) ||
+	    !static_call(ost_in_memory)(vcpu, OST_READS_RUN))
+		return false;
+	run->exit_reason = KVM_EXIT_INTR;
+	fill_run(vcpu);
+	return true;
+}
+
 int ost_vcpu_run(struct ost_vcpu *vcpu)
 {
 	struct kvm_run *run = vcpu->run;

@@ -21,24 +21,29 @@
 	 X86_EFLAGS_NT | X86_EFLAGS_RF | X86_EFLAGS_VM | X86_EFLAGS_AC | X86_EFLAGS_VIF |          \
 	 X86_EFLAGS_VIP | X86_EFLAGS_ID)
 
+#define REGS_ALL (GENMASK(OST_REG_R15, OST_REG_RAX) | BIT(OST_REG_RIP) | BIT(OST_REG_RFLAGS))
+
 int ost_get_regs(struct ost_vcpu *vcpu, struct kvm_regs *out)
 {
-	out->rax = ost_reg(vcpu, OST_REG_RAX);
-	out->rbx = ost_reg(vcpu, OST_REG_RBX);
-	out->rcx = ost_reg(vcpu, OST_REG_RCX);
-	out->rdx = ost_reg(vcpu, OST_REG_RDX);
-	out->rsi = ost_reg(vcpu, OST_REG_RSI);
-	out->rdi = ost_reg(vcpu, OST_REG_RDI);
+	/* Every exit stores all of them but RSP. */
+	const u64 *regs = vcpu->regs;
+
+	out->rax = regs[OST_REG_RAX];
+	out->rbx = regs[OST_REG_RBX];
+	out->rcx = regs[OST_REG_RCX];
+	out->rdx = regs[OST_REG_RDX];
+	out->rsi = regs[OST_REG_RSI];
+	out->rdi = regs[OST_REG_RDI];
 	out->rsp = ost_reg(vcpu, OST_REG_RSP);
-	out->rbp = ost_reg(vcpu, OST_REG_RBP);
-	out->r8 = ost_reg(vcpu, OST_REG_R8);
-	out->r9 = ost_reg(vcpu, OST_REG_R9);
-	out->r10 = ost_reg(vcpu, OST_REG_R10);
-	out->r11 = ost_reg(vcpu, OST_REG_R11);
-	out->r12 = ost_reg(vcpu, OST_REG_R12);
-	out->r13 = ost_reg(vcpu, OST_REG_R13);
-	out->r14 = ost_reg(vcpu, OST_REG_R14);
-	out->r15 = ost_reg(vcpu, OST_REG_R15);
+	out->rbp = regs[OST_REG_RBP];
+	out->r8 = regs[OST_REG_R8];
+	out->r9 = regs[OST_REG_R9];
+	out->r10 = regs[OST_REG_R10];
+	out->r11 = regs[OST_REG_R11];
+	out->r12 = regs[OST_REG_R12];
+	out->r13 = regs[OST_REG_R13];
+	out->r14 = regs[OST_REG_R14];
+	out->r15 = regs[OST_REG_R15];
 	out->rip = ost_rip(vcpu);
 	out->rflags = ost_rflags(vcpu);
 	return 0;
@@ -46,24 +51,28 @@ int ost_get_regs(struct ost_vcpu *vcpu, struct kvm_regs *out)
 
 int ost_set_regs(struct ost_vcpu *vcpu, const struct kvm_regs *in)
 {
-	ost_reg_set(vcpu, OST_REG_RAX, in->rax);
-	ost_reg_set(vcpu, OST_REG_RBX, in->rbx);
-	ost_reg_set(vcpu, OST_REG_RCX, in->rcx);
-	ost_reg_set(vcpu, OST_REG_RDX, in->rdx);
-	ost_reg_set(vcpu, OST_REG_RSI, in->rsi);
-	ost_reg_set(vcpu, OST_REG_RDI, in->rdi);
-	ost_reg_set(vcpu, OST_REG_RSP, in->rsp);
-	ost_reg_set(vcpu, OST_REG_RBP, in->rbp);
-	ost_reg_set(vcpu, OST_REG_R8, in->r8);
-	ost_reg_set(vcpu, OST_REG_R9, in->r9);
-	ost_reg_set(vcpu, OST_REG_R10, in->r10);
-	ost_reg_set(vcpu, OST_REG_R11, in->r11);
-	ost_reg_set(vcpu, OST_REG_R12, in->r12);
-	ost_reg_set(vcpu, OST_REG_R13, in->r13);
-	ost_reg_set(vcpu, OST_REG_R14, in->r14);
-	ost_reg_set(vcpu, OST_REG_R15, in->r15);
-	ost_reg_set(vcpu, OST_REG_RIP, in->rip);
-	ost_reg_set(vcpu, OST_REG_RFLAGS, (in->rflags & RFLAGS_BITS) | X86_EFLAGS_FIXED);
+	u64 *regs = vcpu->regs;
+
+	regs[OST_REG_RAX] = in->rax;
+	regs[OST_REG_RBX] = in->rbx;
+	regs[OST_REG_RCX] = in->rcx;
+	regs[OST_REG_RDX] = in->rdx;
+	regs[OST_REG_RSI] = in->rsi;
+	regs[OST_REG_RDI] = in->rdi;
+	regs[OST_REG_RSP] = in->rsp;
+	regs[OST_REG_RBP] = in->rbp;
+	regs[OST_REG_R8] = in->r8;
+	regs[OST_REG_R9] = in->r9;
+	regs[OST_REG_R10] = in->r10;
+	regs[OST_REG_R11] = in->r11;
+	regs[OST_REG_R12] = in->r12;
+	regs[OST_REG_R13] = in->r13;
+	regs[OST_REG_R14] = in->r14;
+	regs[OST_REG_R15] = in->r15;
+	regs[OST_REG_RIP] = in->rip;
+	regs[OST_REG_RFLAGS] = (in->rflags & RFLAGS_BITS) | X86_EFLAGS_FIXED;
+	vcpu->regs_avail |= REGS_ALL;
+	vcpu->regs_dirty |= REGS_ALL;
 	vcpu->event.exception.pending = false;
 	ost_request(vcpu, OST_REQ_EVENT);
 	return 0;
@@ -73,7 +82,6 @@ int ost_set_regs(struct ost_vcpu *vcpu, const struct kvm_regs *in)
 
 int ost_get_sregs(struct ost_vcpu *vcpu, struct kvm_sregs *out)
 {
-	memset(out, 0, sizeof(*out));
 	ost_backend->get_segment(vcpu, OST_SEG_CS, &out->cs);
 	ost_backend->get_segment(vcpu, OST_SEG_DS, &out->ds);
 	ost_backend->get_segment(vcpu, OST_SEG_ES, &out->es);

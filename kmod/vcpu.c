@@ -563,10 +563,10 @@ static long set_signal_mask(void *obj, unsigned long arg)
 }
 
 static const struct ost_ioctl vcpu_ioctls[] = {
-	{ .cmd = KVM_GET_REGS, .copy = OST_OUT, .fn = get_regs },
-	{ .cmd = KVM_SET_REGS, .copy = OST_IN, .fn = set_regs },
-	{ .cmd = KVM_GET_SREGS, .copy = OST_OUT, .fn = get_sregs },
-	{ .cmd = KVM_SET_SREGS, .copy = OST_IN, .fn = set_sregs },
+	{ .cmd = KVM_GET_REGS, .copy = OST_OUT, .fn = get_regs, .reads = OST_READS_REGS },
+	{ .cmd = KVM_SET_REGS, .copy = OST_IN, .fn = set_regs, .reads = OST_READS_NOTHING },
+	{ .cmd = KVM_GET_SREGS, .copy = OST_OUT, .fn = get_sregs, .reads = OST_READS_SREGS },
+	{ .cmd = KVM_SET_SREGS, .copy = OST_IN, .fn = set_sregs, .reads = OST_READS_SREGS },
 	{ .cmd = KVM_TRANSLATE, .copy = OST_IN | OST_OUT, .fn = translate },
 	{ .cmd = KVM_INTERRUPT, .copy = OST_IN, .fn = interrupt },
 	{ .cmd = KVM_GET_MSRS, .raw = get_msrs },
@@ -605,6 +605,35 @@ void __init ost_vcpu_init_ioctls(void)
 	ost_ioctl_table_init(&vcpu_table);
 }
 
+static __always_inline long run(struct ost_vcpu *vcpu, unsigned long arg)
+{
+	long r;
+
+	if (unlikely(arg))
+		return -EINVAL;
+	if (unlikely(ost_immediate_exit(vcpu->run)) && ost_vcpu_run_over(vcpu))
+		return -EINTR;
+	ost_vcpu_load(vcpu);
+	r = ost_vcpu_run(vcpu);
+	ost_vcpu_put(vcpu);
+	return r;
+}
+
+static long other_ioctl(struct ost_vcpu *vcpu, unsigned int cmd, unsigned long arg)
+{
+	const struct ost_ioctl *row = ost_ioctl_find(&vcpu_table, cmd);
+	long r;
+
+	if (!row)
+		return -ENOTTY;
+	if (row->reads != OST_READS_ANY && static_call(ost_in_memory)(vcpu, row->reads))
+		return ost_ioctl_call(row, vcpu, cmd, arg);
+	ost_vcpu_load(vcpu);
+	r = ost_ioctl_call(row, vcpu, cmd, arg);
+	ost_vcpu_put(vcpu);
+	return r;
+}
+
 static long vcpu_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 {
 	struct ost_vcpu *vcpu = file->private_data;
@@ -617,15 +646,7 @@ static long vcpu_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 		return -ENOTTY;
 	if (mutex_lock_killable(&vcpu->mutex))
 		return -EINTR;
-	ost_vcpu_load(vcpu);
-	if (cmd == KVM_RUN) {
-		r = -EINVAL;
-		if (!arg)
-			r = ost_vcpu_run(vcpu);
-	} else {
-		r = ost_ioctl(&vcpu_table, vcpu, cmd, arg);
-	}
-	ost_vcpu_put(vcpu);
+	r = cmd == KVM_RUN ? run(vcpu, arg) : other_ioctl(vcpu, cmd, arg);
 	mutex_unlock(&vcpu->mutex);
 	return r;
 }

@@ -217,6 +217,8 @@ int ost_handle_requests(struct ost_vcpu *vcpu);
 
 /* KVM_RUN (run.c). */
 int ost_vcpu_run(struct ost_vcpu *vcpu);
+/* Was that all of a KVM_RUN that is to end with -EINTR at once? The vCPU need not be loaded. [vcpu->mutex] */
+bool ost_vcpu_run_over(struct ost_vcpu *vcpu);
 /* Could it leave HLT now? Also used before it sleeps. */
 bool ost_vcpu_runnable(struct ost_vcpu *vcpu);
 

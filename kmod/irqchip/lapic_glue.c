@@ -167,6 +167,23 @@ static void deadline_arm(struct ost_lapic *apic, u64 deadline, u64 left_ns)
 	start_hrtimer(glue, now + min_t(u64, left_ns, S64_MAX - now));
 }
 
+static bool deadline_move(struct ost_lapic *apic, u64 deadline)
+{
+	struct lapic_glue *glue = glue_of(apic);
+	u64 end, now;
+
+	/* That needs no timer of the host's stopped. */
+	if (glue->vcpu->run_end_tsc == OST_NO_RUN_END || check_tsc_unstable())
+		return false;
+	end = ost_guest_tsc_to_host(glue->vcpu, deadline);
+	now = rdtsc();
+	if (glue->vcpu->run_end_tsc <= now || end <= now || end == OST_NO_RUN_END ||
+	    end - now > ost_hw_caps.run_end_cycles)
+		return false;
+	glue->vcpu->run_end_tsc = end;
+	return true;
+}
+
 static u64 timer_cancel(struct ost_lapic *apic)
 {
 	struct lapic_glue *glue = glue_of(apic);
@@ -192,6 +209,7 @@ static const struct ost_lapic_ops ops = {
 	.tsc_left_ns = tsc_left_ns,
 	.timer_arm = timer_arm,
 	.deadline_arm = deadline_arm,
+	.deadline_move = deadline_move,
 	.timer_cancel = timer_cancel,
 };
 

@@ -107,6 +107,8 @@ static void write_svr(struct ost_lapic *apic, u32 val)
 
 static void write_lvt(struct ost_lapic *apic, u32 offset, u32 val)
 {
+	bool changed;
+
 	/* SDM 11.4.7.2: as long as it is disabled, the mask bits stay. */
 	if (!ost_lapic_sw_enabled(apic))
 		val |= APIC_LVT_MASKED;
@@ -114,9 +116,10 @@ static void write_lvt(struct ost_lapic *apic, u32 offset, u32 val)
 		ost_lapic_timer_set_lvtt(apic, val);
 		return;
 	}
+	changed = ost_lapic_reg(apic, offset) != val;
 	ost_lapic_reg_set(apic, offset, val);
 	/* The PIC may have waited for LINT0 to open. */
-	if (offset == APIC_LVT0)
+	if (offset == APIC_LVT0 && changed)
 		apic->ops->event(apic);
 }
 

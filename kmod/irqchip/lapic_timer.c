@@ -234,11 +234,17 @@ u64 ost_lapic_timer_deadline(struct ost_lapic *apic)
 
 void ost_lapic_timer_set_deadline(struct ost_lapic *apic, u64 deadline)
 {
+	struct ost_lapic_timer *timer = &apic->timer;
+
 	/* SDM 11.5.4.1: in the other modes writes are ignored. */
 	if (!deadline_mode(apic))
 		return;
+	if (timer->armed && !READ_ONCE(timer->pending) && apic->ops->deadline_move(apic, deadline)) {
+		timer->tsc_deadline = deadline;
+		return;
+	}
 	quiesce(apic);
-	apic->timer.tsc_deadline = deadline;
+	timer->tsc_deadline = deadline;
 	program(apic);
 }
 

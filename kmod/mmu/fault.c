@@ -407,15 +407,17 @@ bool ost_mmio_page_known(struct ost_vcpu *vcpu, gpa_t gpa)
 
 enum ost_fault_result ost_mmu_fault(struct ost_vcpu *vcpu, gpa_t gpa, u32 flags)
 {
-	struct fault fault = {
-		.vm = vcpu->vm,
-		.gfn = gpa >> PAGE_SHIFT,
-		.write = flags & OST_FAULT_WRITE,
-		.exec = flags & OST_FAULT_EXEC,
-		.atomic = flags & OST_FAULT_ATOMIC,
-	};
+	/* The rest is set by find_slot() and what comes behind it, before it is looked at. */
+	struct fault fault __uninitialized;
 	enum ost_fault_result result;
 
+	fault.vm = vcpu->vm;
+	fault.gfn = gpa >> PAGE_SHIFT;
+	fault.write = flags & OST_FAULT_WRITE;
+	fault.exec = flags & OST_FAULT_EXEC;
+	fault.atomic = flags & OST_FAULT_ATOMIC;
+	fault.no_slot = false;
+	fault.cache.nr = 0;
 	vcpu->stats.page_faults++;
 	if (ost_mmio_page_known(vcpu, gpa))
 		result = OST_FAULT_MMIO;

@@ -25,6 +25,7 @@ const struct ost_backend ost_svm_backend = {
 	.vcpu_reset = ost_svm_vcpu_reset,
 	.vcpu_load = ost_svm_vcpu_load,
 	.vcpu_put = ost_svm_vcpu_put,
+	.in_memory = ost_svm_in_memory,
 	.cpuid_changed = ost_svm_cpuid_changed,
 
 	.run = ost_svm_run,

@@ -113,6 +113,7 @@ void ost_svm_vcpu_destroy(struct ost_vcpu *vcpu);
 void ost_svm_vcpu_reset(struct ost_vcpu *vcpu, bool init_event);
 void ost_svm_vcpu_load(struct ost_vcpu *vcpu, int cpu);
 void ost_svm_vcpu_put(struct ost_vcpu *vcpu);
+bool ost_svm_in_memory(struct ost_vcpu *vcpu, enum ost_reads reads);
 /* Does the vCPU's TLB tag fit this CPU? Gives a new one where not, and obeys ->flush. [irqoff] */
 void ost_svm_assign_asid(struct ost_svm_vcpu *svm);
 /*

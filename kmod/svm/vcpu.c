@@ -94,6 +94,12 @@ void ost_svm_vcpu_put(struct ost_vcpu *vcpu)
 {
 }
 
+bool ost_svm_in_memory(struct ost_vcpu *vcpu, enum ost_reads reads)
+{
+	/* All state is in the VMCB, which is ordinary memory between #VMEXIT and VMRUN (15.5). */
+	return true;
+}
+
 void ost_svm_flush_tlb(struct ost_vcpu *vcpu)
 {
 	WRITE_ONCE(to_svm(vcpu)->flush, true);

@@ -472,7 +472,9 @@ int ost_vmx_setup(void)
 	cfg->cr0_fixed &= ~(u64)(X86_CR0_PE | X86_CR0_PG);
 	/* A machine check with CR4.MCE clear shuts the CPU down, also while a guest runs (vol. 3A, 6.15). */
 	cfg->cr4_fixed |= ost_read_cr4_raw() & X86_CR4_MCE;
-	cfg->pebs = boot_cpu_has(X86_FEATURE_DS) && boot_cpu_has(X86_FEATURE_PEBS);
+	/* Below another hypervisor the CPU may claim PEBS and have no counters that it could come from. */
+	cfg->pebs = boot_cpu_has(X86_FEATURE_DS) && boot_cpu_has(X86_FEATURE_PEBS) &&
+		    boot_cpu_has(X86_FEATURE_ARCH_PERFMON);
 
 	ost_vmx_vpid_first = max(vpid_first, 1u);
 	ost_vmx_vpid_last = min(vpid_last, VMX_NR_VPIDS - 1u);

@@ -190,6 +190,34 @@ void ost_vmx_vcpu_put(struct ost_vcpu *vcpu)
 		ost_user_msrs_put_back();
 }
 
+/* Fields of segments and tables, CR0, CR3 and CR4: the first of the cache. */
+#define SREGS_FIELDS (BIT_ULL(OST_V_GUEST_PENDING_DBG_EXCEPTIONS) - 1)
+#define SREGS_REGS (BIT(OST_REG_CR0) | BIT(OST_REG_CR3) | BIT(OST_REG_CR4))
+#define REGS_REGS (BIT(OST_REG_RSP) | BIT(OST_REG_RIP) | BIT(OST_REG_RFLAGS))
+
+bool ost_vmx_in_memory(struct ost_vcpu *vcpu, enum ost_reads reads)
+{
+	u64 fields = to_vmx(vcpu)->cache.avail[0];
+	u32 regs = vcpu->regs_avail;
+
+	switch (reads) {
+	case OST_READS_NOTHING:
+		return true;
+	case OST_READS_REGS:
+		return (regs & REGS_REGS) == REGS_REGS;
+	case OST_READS_SREGS:
+		return (regs & SREGS_REGS) == SREGS_REGS &&
+		       (fields & SREGS_FIELDS) == SREGS_FIELDS;
+	case OST_READS_RUN:
+		/* With interrupts off, whether there is a shadow says nothing. */
+		return (regs & BIT(OST_REG_RFLAGS)) &&
+		       (!(vcpu->regs[OST_REG_RFLAGS] & X86_EFLAGS_IF) ||
+			(fields & BIT_ULL(OST_V_GUEST_INTERRUPTIBILITY_INFO)));
+	default:
+		return false;
+	}
+}
+
 void ost_vmx_flush_tlb(struct ost_vcpu *vcpu)
 {
 	WRITE_ONCE(to_vmx(vcpu)->flush, true);

@@ -260,6 +260,7 @@ void ost_vmx_vcpu_destroy(struct ost_vcpu *vcpu);
 void ost_vmx_vcpu_reset(struct ost_vcpu *vcpu, bool init_event);
 void ost_vmx_vcpu_load(struct ost_vcpu *vcpu, int cpu);
 void ost_vmx_vcpu_put(struct ost_vcpu *vcpu);
+bool ost_vmx_in_memory(struct ost_vcpu *vcpu, enum ost_reads reads);
 void ost_vmx_flush_tlb(struct ost_vcpu *vcpu);
 /* Obeys ->flush. In a section. */
 void ost_vmx_sync_tlb(struct ost_vmx_vcpu *vmx);

@@ -99,6 +99,17 @@ static void deadline_arm(struct ost_lapic *apic, u64 deadline, u64 left_ns)
 	timer_arm(apic, now + min_t(u64, left_ns, S64_MAX - now), 0);
 }
 
+static bool deadline_move(struct ost_lapic *apic, u64 deadline)
+{
+	struct fixture *f = fixture_of(apic);
+	u64 left_ns = tsc_left_ns(apic, deadline);
+
+	if (!f->moves_deadlines || !f->armed || f->expires_ns <= f->now_ns || !left_ns)
+		return false;
+	f->expires_ns = f->now_ns + min_t(u64, left_ns, S64_MAX - f->now_ns);
+	return true;
+}
+
 static u64 timer_cancel(struct ost_lapic *apic)
 {
 	struct fixture *f = fixture_of(apic);
@@ -120,6 +131,7 @@ static const struct ost_lapic_ops ops = {
 	.tsc_left_ns = tsc_left_ns,
 	.timer_arm = timer_arm,
 	.deadline_arm = deadline_arm,
+	.deadline_move = deadline_move,
 	.timer_cancel = timer_cancel,
 };
 

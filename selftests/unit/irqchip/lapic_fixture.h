@@ -17,6 +17,7 @@ struct fixture {
 	bool posts;			/* what arrives may be posted, where it is deferred */
 	bool armed;
 	u64 expires_ns, interval_ns;
+	bool moves_deadlines;		/* one that is armed can be given another time as it is */
 	u32 arms, cancels;
 	u32 events, nmis, inits, sipis;
 	u8 sipi_vector;

@@ -154,6 +154,12 @@ static void local_vectors(void)
 	CHECK_EQ(ost_lapic_local(&f.apic, APIC_LVT1), (u64)-1);
 	CHECK_EQ(f.sipis, 0);
 	/* Read-only and reserved bits. */
+	/* The PIC may wait for LINT0: a write that changes it is looked at, no other. */
+	f.events = 0;
+	fixture_write(&f, APIC_LVT0, 0x67 | APIC_LVT_MASKED);
+	CHECK_EQ(f.events, 0);
+	fixture_write(&f, APIC_LVT0, APIC_DM_EXTINT);
+	CHECK_EQ(f.events, 1);
 	fixture_write(&f, APIC_LVT0, 0xffffffff);
 	CHECK_EQ(fixture_read(&f, APIC_LVT0), 0x1a7ff);
 	fixture_write(&f, APIC_LVTERR, 0xffffffff);
