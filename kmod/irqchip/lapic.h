@@ -80,8 +80,8 @@ struct ost_lapic_ops {
 	/* The same once, when the guest's TSC comes to `deadline`, in left_ns from now. */
 	void (*deadline_arm)(struct ost_lapic *apic, u64 deadline, u64 left_ns);
 	/*
-	 * Another deadline in the place of the one that was armed, if both are ahead and that costs nothing: true.
-	 * Else nothing has changed.
+	 * Another deadline, which is not 0, in the place of the one that was armed, if both are ahead and that
+	 * costs nothing: true. Else nothing has changed.
 	 */
 	bool (*deadline_move)(struct ost_lapic *apic, u64 deadline);
 	/*

@@ -239,7 +239,8 @@ void ost_lapic_timer_set_deadline(struct ost_lapic *apic, u64 deadline)
 	/* SDM 11.5.4.1: in the other modes writes are ignored. */
 	if (!deadline_mode(apic))
 		return;
-	if (timer->armed && !READ_ONCE(timer->pending) && apic->ops->deadline_move(apic, deadline)) {
+	if (deadline && timer->armed && !READ_ONCE(timer->pending) &&
+	    apic->ops->deadline_move(apic, deadline)) {
 		timer->tsc_deadline = deadline;
 		return;
 	}

@@ -104,6 +104,8 @@ static bool deadline_move(struct ost_lapic *apic, u64 deadline)
 	struct fixture *f = fixture_of(apic);
 	u64 left_ns = tsc_left_ns(apic, deadline);
 
+	/* A guest's TSC may come to 0 soon, by a guest that has set it so: no deadline even then. */
+	WARN_ON(!deadline);
 	if (!f->moves_deadlines || !f->armed || f->expires_ns <= f->now_ns || !left_ns)
 		return false;
 	f->expires_ns = f->now_ns + min_t(u64, left_ns, S64_MAX - f->now_ns);
