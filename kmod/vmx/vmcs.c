@@ -24,6 +24,8 @@ u64 ost_vmcs_read_outside(struct ost_vmx_vcpu *vmx, unsigned long field)
 	unsigned long flags;
 	u64 val = 0;
 
+	/* What an ioctl needs and ost_vmx_in_memory() does not know of: some other vCPU's VMCS may be current. */
+	WARN_ON_ONCE(!vmx->vcpu.loaded);
 	local_irq_save(flags);
 	if (ost_vmx_section_begin(vmx)) {
 		val = ost_vmread(field);

@@ -211,7 +211,7 @@ static inline u64 ost_vmcs_read(struct ost_vmx_vcpu *vmx, unsigned long field)
 	 * Current as long as the vCPU is loaded; when it is preempted on the way, sched-in sees to it. That may be
 	 * on a CPU which goes offline and is not in VMX operation any more.
 	 */
-	if (ost_vmx_kept() && likely(raw_cpu_read(ost_vmx_cpus.on)) &&
+	if (ost_vmx_kept() && likely(vmx->vcpu.loaded) && likely(raw_cpu_read(ost_vmx_cpus.on)) &&
 	    likely(ost_vmread_try(field, &val)))
 		return val;
 	return ost_vmcs_read_outside(vmx, field);
