@@ -8,7 +8,7 @@
  *     TSS and nowhere else, busy bits, link, NT and TS are as the source wants;
  *   - the segments of a task that was loaded fit each other and its privilege level;
  *   - a lost race changes nothing that trying again does not make good: the outcome is the same
- *     (unless the old task's image is written over what the new one is read from).
+ *     (unless the old task's image or its link is written over what the new one is read from).
  *
  *	make test-fuzz T=fuzz/emulate/fuzz_task
  */
@@ -231,12 +231,15 @@ static void check_segments(void)
 	}
 }
 
-static bool old_image_is_apart(void)
+/* Is nothing that is written a part of what is read when it is tried again? */
+static bool writes_are_apart(void)
 {
 	const struct kvm_segment *old = &before.seg[OST_TR];
 	struct kvm_segment new;
 
 	ost_emul_unpack(machine_get(&before, MACHINE_GDT + (NEW_SEL & ~7u), 8), NEW_SEL, &new);
+	if (nests() && !(apart(new.base, 2, MACHINE_GDT, 0x100) && apart(new.base, 2, LDT, 0x100)))
+		return false;
 	return apart(old->base, TSS_BYTES, new.base, TSS_BYTES) &&
 	       apart(old->base, TSS_BYTES, MACHINE_GDT, 0x100) &&
 	       apart(old->base, TSS_BYTES, LDT, 0x100) && task.selector == NEW_SEL;
@@ -303,12 +306,12 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 	raced = m;
 
 	m = before;
-	if (old_image_is_apart()) {
+	if (writes_are_apart()) {
 		BUG_ON(do_switch() != ret);
 		BUG_ON(!same_registers(&m, &raced));
 		BUG_ON(memcmp(m.ram, raced.ram, sizeof(m.ram)));
 	} else {
-		/* A descriptor that the image is written over never is what was read: tried for ever. */
+		/* A descriptor that is written over never is what was read: tried for ever. */
 		ret = do_switch();
 		if (ret == OST_EMUL_RETRY)
 			return 0;
