@@ -286,10 +286,16 @@ int has_cap(struct vm *vm, int cap)
 	return ret < 0 ? 0 : ret;
 }
 
-unsigned int vm_alarm(unsigned int seconds)
+unsigned int vm_slower(void)
 {
 	const char *slower = getenv("OST_SLOWER");
-	struct itimerval left, timer = { .it_value.tv_sec = seconds * (slower ? atoi(slower) : 1) };
+
+	return slower ? atoi(slower) : 1;
+}
+
+unsigned int vm_alarm(unsigned int seconds)
+{
+	struct itimerval left, timer = { .it_value.tv_sec = seconds * vm_slower() };
 
 	setitimer(ITIMER_REAL, &timer, &left);
 	return left.it_value.tv_sec;

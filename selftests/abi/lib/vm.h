@@ -175,6 +175,11 @@ long vm_counter(const char *name);
 bool vendor_param(const char *name);
 
 /*
+ * vm_slower() - How many times as slow as usual the host's kernel may be: 1, or $OST_SLOWER.
+ */
+unsigned int vm_slower(void);
+
+/*
  * vm_alarm() - alarm(), with a multiple of the time where the host's kernel is slower ($OST_SLOWER).
  */
 unsigned int vm_alarm(unsigned int seconds);
