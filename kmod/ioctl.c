@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Looking up an ioctl in a table and moving its argument (ioctl.h). */
+#include <linux/bug.h>
 #include <linux/init.h>
 #include <linux/nospec.h>
 #include <linux/slab.h>
@@ -14,8 +15,11 @@ void ost_ioctl_table_init(struct ost_ioctl_table *table)
 {
 	u32 i;
 
-	for (i = table->nr; i-- > 0;)
+	for (i = table->nr; i-- > 0;) {
+		/* Nothing would be copied, and the function would find what was on the stack. */
+		WARN_ON(table->rows[i].copy && !_IOC_SIZE(table->rows[i].cmd));
 		table->first[_IOC_NR(table->rows[i].cmd)] = i + 1;
+	}
 }
 
 const struct ost_ioctl *ost_ioctl_find(const struct ost_ioctl_table *table, unsigned int cmd)

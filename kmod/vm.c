@@ -204,9 +204,14 @@ static int vm_set_pit2(void *obj, void *arg)
 	return ost_pit_set(obj, arg);
 }
 
-static int vm_reinject(void *obj, void *arg)
+/* Its number does not say how large the argument is. */
+static long vm_reinject(void *obj, unsigned long arg)
 {
-	return ost_pit_reinject(obj, arg);
+	struct kvm_reinject_control control;
+
+	if (copy_from_user(&control, (void __user *)arg, sizeof(control)))
+		return -EFAULT;
+	return ost_pit_reinject(obj, &control);
 }
 
 static long vm_set_gsi_routing(void *obj, unsigned long arg)
@@ -274,7 +279,7 @@ static const struct ost_ioctl vm_ioctls[] = {
 	{ .cmd = KVM_SET_IRQCHIP, .copy = OST_IN, .fn = vm_set_irqchip },
 	{ .cmd = KVM_IRQ_LINE_STATUS, .copy = OST_IN | OST_OUT, .fn = vm_irq_line },
 	{ .cmd = KVM_SET_GSI_ROUTING, .raw = vm_set_gsi_routing },
-	{ .cmd = KVM_REINJECT_CONTROL, .copy = OST_IN, .fn = vm_reinject },
+	{ .cmd = KVM_REINJECT_CONTROL, .raw = vm_reinject },
 	{ .cmd = KVM_IRQFD, .copy = OST_IN, .fn = vm_irqfd },
 	{ .cmd = KVM_CREATE_PIT2, .copy = OST_IN, .fn = vm_create_pit2 },
 	{ .cmd = KVM_IOEVENTFD, .copy = OST_IN, .fn = vm_ioeventfd },

@@ -25,7 +25,10 @@ u64 ost_vmcs_read_outside(struct ost_vmx_vcpu *vmx, unsigned long field)
 	u64 val = 0;
 
 	/* What an ioctl needs and ost_vmx_in_memory() does not know of: some other vCPU's VMCS may be current. */
-	WARN_ON_ONCE(!vmx->vcpu.loaded);
+	if (WARN_ON_ONCE(!vmx->vcpu.loaded)) {
+		ost_vm_kill(vmx->vcpu.vm);
+		return 0;
+	}
 	local_irq_save(flags);
 	if (ost_vmx_section_begin(vmx)) {
 		val = ost_vmread(field);
