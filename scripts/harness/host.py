@@ -238,7 +238,9 @@ class _Run:
         self.options = options
         self.emulator = emulator
         self.console = _Console(options)
+        self.loads = False              # our module was about to be loaded, or is
         self.ready = False
+        self.died = False               # the emulator, by a signal
         self.sections = []              # of our module: name and address
         self.status = None              # the command's exit status, once reported
         self.failure = None             # why there will be none
@@ -337,6 +339,8 @@ class _Run:
         """A line of what init reports."""
         if word == "section":
             self.sections.append(rest.split())
+        elif word == "loads":
+            self.loads = True
         elif word == "ready":
             self.ready = True
             if self.sections:
@@ -421,7 +425,11 @@ class _Run:
         try:
             tty = self.options.tty and os.isatty(0)
             with terminal.raw(0) if tty else contextlib.nullcontext():
-                return self._pump()
+                ended = self._pump()
+            if ended and not self.loads:
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    self.died = process.wait(_END_S) < 0
+            return ended
         finally:
             process.kill()
             process.wait()
@@ -495,6 +503,13 @@ def run(options):
                   f"{options.cpus} CPUs)")
     the_run = _Run(options, emulator)
     in_time = the_run.go(image, archive)
+    if the_run.died and not the_run.loads and the_run.console.trouble is None:
+        # Nothing of ours has run: QEMU 10 fails an assertion of its own there, once in some hundred hosts.
+        _tell("hostrun: the emulator died before our module was loaded, and is started once more",
+              *emulator.remarks(the_run.noise))
+        emulator = _emulator(options)
+        the_run = _Run(options, emulator)
+        in_time = the_run.go(image, archive)
     if the_run.saved is not None:
         _save(options.share, gzip.decompress(the_run.saved))
     return _verdict(the_run, in_time)
