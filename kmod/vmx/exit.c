@@ -64,6 +64,18 @@ static bool has_length(u32 reason)
 	}
 }
 
+/* What ost_advance_rip() works with, without a call for each. */
+static __always_inline void fetch_rip_rflags(struct ost_vmx_vcpu *vmx)
+{
+	struct ost_vcpu *vcpu = &vmx->vcpu;
+
+	if (!(vcpu->regs_avail & BIT(OST_REG_RIP)))
+		vcpu->regs[OST_REG_RIP] = ost_vmcs_read(vmx, GUEST_RIP);
+	if (!(vcpu->regs_avail & BIT(OST_REG_RFLAGS)))
+		vcpu->regs[OST_REG_RFLAGS] = ost_vmcs_read(vmx, GUEST_RFLAGS);
+	vcpu->regs_avail |= BIT(OST_REG_RIP) | BIT(OST_REG_RFLAGS);
+}
+
 int ost_vmx_skip_instruction(struct ost_vcpu *vcpu)
 {
 	u64 rip, next;
@@ -71,6 +83,7 @@ int ost_vmx_skip_instruction(struct ost_vcpu *vcpu)
 	/* The length is that of the instruction that exited, so RIP must still be at it. */
 	if (!has_length(vcpu->exit_index) || (vcpu->regs_dirty & BIT(OST_REG_RIP)))
 		return ost_skip_by_decoding(vcpu);
+	fetch_rip_rflags(to_vmx(vcpu));
 	rip = ost_rip(vcpu);
 	next = rip + ost_vmcs_get(to_vmx(vcpu), VM_EXIT_INSTRUCTION_LEN);
 	if (unlikely((rip ^ next) >> 32) && !ost_mode64(vcpu))

@@ -19,7 +19,8 @@ static_assert(OST_V_LAST_STATE <= 64);
 static_assert(OST_V_EXIT_QUALIFICATION == 64);
 static_assert(OST_NR_VMCS_SLOTS <= 128);
 
-u64 ost_vmcs_read_outside(struct ost_vmx_vcpu *vmx, unsigned long field)
+/* Some other VMCS may be current, or none. */
+static noinline u64 read_in_section(struct ost_vmx_vcpu *vmx, unsigned long field)
 {
 	unsigned long flags;
 	u64 val = 0;
@@ -41,6 +42,20 @@ u64 ost_vmcs_read_outside(struct ost_vmx_vcpu *vmx, unsigned long field)
 	}
 	local_irq_restore(flags);
 	return val;
+}
+
+u64 ost_vmcs_read_outside(struct ost_vmx_vcpu *vmx, unsigned long field)
+{
+	u64 val = 0;
+
+	/*
+	 * Current as long as the vCPU is loaded; when it is preempted on the way, sched-in sees to it. That may be
+	 * on a CPU which goes offline and is not in VMX operation any more.
+	 */
+	if (ost_vmx_kept() && likely(vmx->vcpu.loaded) && likely(raw_cpu_read(ost_vmx_cpus.on)) &&
+	    likely(ost_vmread_try(field, &val)))
+		return val;
+	return read_in_section(vmx, field);
 }
 
 void ost_vmcs_flush(struct ost_vmx_vcpu *vmx)

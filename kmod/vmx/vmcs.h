@@ -79,11 +79,11 @@ static __always_inline u64 ost_vmread(unsigned long field)
 /* The same, where VMX may be off: false then. */
 static __always_inline bool ost_vmread_try(unsigned long field, u64 *val)
 {
-	asm goto("1: vmread %0, %1\n" _ASM_EXTABLE(1b, %l[off])
-		 : : "r"(field), "m"(*val) : "cc", "memory" : off);
-	return true;
-off:
-	return false;
+	bool done;
+
+	asm volatile("xor %k1, %k1\n1: vmread %2, %0\nmov $1, %k1\n2:\n" _ASM_EXTABLE(1b, 2b)
+		     : "+r"(*val), "=&r"(done) : "r"(field) : "cc");
+	return done;
 }
 
 /* False when the CPU refused, or VMX is off. */

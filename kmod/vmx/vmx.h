@@ -197,24 +197,13 @@ static inline bool ost_vmx_section_begin(struct ost_vmx_vcpu *vmx)
 
 /* --- the cache of VMCS fields (vmcs.c) --- */
 
-/* A field where the VMCS may not be current; see ost_vmcs_read(). */
+/* A field outside of a section. */
 u64 ost_vmcs_read_outside(struct ost_vmx_vcpu *vmx, unsigned long field);
 
 /* A field that is in no slot. [vcpu] */
-static inline u64 ost_vmcs_read(struct ost_vmx_vcpu *vmx, unsigned long field)
+static __always_inline u64 ost_vmcs_read(struct ost_vmx_vcpu *vmx, unsigned long field)
 {
-	u64 val;
-
-	if (likely(vmx->in_section))
-		return ost_vmread(field);
-	/*
-	 * Current as long as the vCPU is loaded; when it is preempted on the way, sched-in sees to it. That may be
-	 * on a CPU which goes offline and is not in VMX operation any more.
-	 */
-	if (ost_vmx_kept() && likely(vmx->vcpu.loaded) && likely(raw_cpu_read(ost_vmx_cpus.on)) &&
-	    likely(ost_vmread_try(field, &val)))
-		return val;
-	return ost_vmcs_read_outside(vmx, field);
+	return likely(vmx->in_section) ? ost_vmread(field) : ost_vmcs_read_outside(vmx, field);
 }
 
 /* Reads the slot's field from the VMCS. [vcpu] */
