@@ -124,6 +124,9 @@ struct ost_backend {
 	/* Segment OST_SEG_* in the ABI's form. [vcpu] */
 	void (*get_segment)(struct ost_vcpu *vcpu, int seg, struct kvm_segment *out);
 	void (*set_segment)(struct ost_vcpu *vcpu, int seg, const struct kvm_segment *in);
+	/* All eight, cs to ldt, and gdt and idt. [vcpu] */
+	void (*get_segments)(struct ost_vcpu *vcpu, struct kvm_sregs *out);
+	void (*set_segments)(struct ost_vcpu *vcpu, const struct kvm_sregs *in);
 	void (*get_dt)(struct ost_vcpu *vcpu, bool idt, struct kvm_dtable *out);
 	void (*set_dt)(struct ost_vcpu *vcpu, bool idt, const struct kvm_dtable *in);
 	int (*get_cpl)(struct ost_vcpu *vcpu);

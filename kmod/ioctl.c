@@ -2,7 +2,6 @@
 /* Looking up an ioctl in a table and moving its argument (ioctl.h). */
 #include <linux/bug.h>
 #include <linux/init.h>
-#include <linux/nospec.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 #include "ioctl.h"
@@ -22,21 +21,6 @@ void ost_ioctl_table_init(struct ost_ioctl_table *table)
 	}
 }
 
-const struct ost_ioctl *ost_ioctl_find(const struct ost_ioctl_table *table, unsigned int cmd)
-{
-	u32 i = table->first[array_index_nospec(_IOC_NR(cmd), 256)];
-
-	if (!i)
-		return NULL;
-	for (i--; i < table->nr; i++) {
-		if (table->rows[i].cmd == cmd)
-			return &table->rows[i];
-		if (_IOC_NR(table->rows[i].cmd) != _IOC_NR(cmd))
-			break;
-	}
-	return NULL;
-}
-
 long ost_ioctl_call(const struct ost_ioctl *row, void *obj, unsigned int cmd, unsigned long arg)
 {
 	/* Filled below as far as it is used, which the compiler does not see: it would clear all of it first. */
@@ -53,7 +37,7 @@ long ost_ioctl_call(const struct ost_ioctl *row, void *obj, unsigned int cmd, un
 		buf = kzalloc(size, GFP_KERNEL_ACCOUNT);
 		if (!buf)
 			return -ENOMEM;
-	} else if (!(row->copy & OST_IN)) {
+	} else if (!(row->copy & (OST_IN | OST_WHOLE))) {
 		/* Padding that the function does not fill must not carry the kernel's stack out. */
 		memset(buf, 0, size);
 	}

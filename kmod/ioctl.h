@@ -7,11 +7,13 @@
 #define OST_IOCTL_H
 
 #include <linux/ioctl.h>
+#include <linux/nospec.h>
 #include <linux/types.h>
 
 /* Some numbers of the ABI carry the wrong direction bits, so rows say themselves what is copied. */
 #define OST_IN 1	/* the struct is copied from userspace first */
 #define OST_OUT 2	/* and copied back when the function succeeded */
+#define OST_WHOLE 4	/* which fills all of it that its caller sees */
 
 struct ost_ioctl {
 	unsigned int cmd;
@@ -35,7 +37,22 @@ void ost_ioctl_table_init(struct ost_ioctl_table *table);
 /* What the row's function answers, -ENOTTY without a row, -EFAULT, -ENOMEM. May sleep. */
 long ost_ioctl(const struct ost_ioctl_table *table, void *obj, unsigned int cmd, unsigned long arg);
 /* Its two halves: the row, or NULL; and what ost_ioctl() does with one. */
-const struct ost_ioctl *ost_ioctl_find(const struct ost_ioctl_table *table, unsigned int cmd);
+static inline const struct ost_ioctl *ost_ioctl_find(const struct ost_ioctl_table *table,
+						     unsigned int cmd)
+{
+	u32 i = table->first[array_index_nospec(_IOC_NR(cmd), 256)];
+
+	if (!i)
+		return NULL;
+	for (i--; i < table->nr; i++) {
+		if (likely(table->rows[i].cmd == cmd))
+			return &table->rows[i];
+		if (_IOC_NR(table->rows[i].cmd) != _IOC_NR(cmd))
+			break;
+	}
+	return NULL;
+}
+
 long ost_ioctl_call(const struct ost_ioctl *row, void *obj, unsigned int cmd, unsigned long arg);
 
 #endif

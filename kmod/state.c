@@ -4,7 +4,7 @@
  * could never be in, so that the backends meet combinations only that an entry accepts or refuses
  * cleanly.
  */
-#include <linux/bitmap.h>
+#include <linux/bitops.h>
 #include <linux/string.h>
 #include "backend.h"
 #include "fpu.h"
@@ -82,16 +82,7 @@ int ost_set_regs(struct ost_vcpu *vcpu, const struct kvm_regs *in)
 
 int ost_get_sregs(struct ost_vcpu *vcpu, struct kvm_sregs *out)
 {
-	ost_backend->get_segment(vcpu, OST_SEG_CS, &out->cs);
-	ost_backend->get_segment(vcpu, OST_SEG_DS, &out->ds);
-	ost_backend->get_segment(vcpu, OST_SEG_ES, &out->es);
-	ost_backend->get_segment(vcpu, OST_SEG_FS, &out->fs);
-	ost_backend->get_segment(vcpu, OST_SEG_GS, &out->gs);
-	ost_backend->get_segment(vcpu, OST_SEG_SS, &out->ss);
-	ost_backend->get_segment(vcpu, OST_SEG_TR, &out->tr);
-	ost_backend->get_segment(vcpu, OST_SEG_LDTR, &out->ldt);
-	ost_backend->get_dt(vcpu, false, &out->gdt);
-	ost_backend->get_dt(vcpu, true, &out->idt);
+	ost_backend->get_segments(vcpu, out);
 	out->cr0 = ost_cr0(vcpu);
 	out->cr2 = vcpu->cr2;
 	out->cr3 = ost_cr3(vcpu);
@@ -99,6 +90,7 @@ int ost_get_sregs(struct ost_vcpu *vcpu, struct kvm_sregs *out)
 	out->cr8 = ost_get_cr8(vcpu);
 	out->efer = ost_efer(vcpu);
 	out->apic_base = vcpu->apic_base;
+	memset(out->interrupt_bitmap, 0, sizeof(out->interrupt_bitmap));
 	/* An interrupt whose delivery has begun is in no LAPIC any more. */
 	if (vcpu->event.interrupt.injected && !vcpu->event.interrupt.soft)
 		__set_bit(vcpu->event.interrupt.vector, (unsigned long *)out->interrupt_bitmap);
@@ -140,41 +132,35 @@ static int set_apic_base(struct ost_vcpu *vcpu, u64 base)
 
 static void set_interrupt(struct ost_vcpu *vcpu, const struct kvm_sregs *in)
 {
-	unsigned long bitmap[BITS_TO_LONGS(KVM_NR_INTERRUPTS)];
-	unsigned long vector;
+	unsigned int i;
 
-	memcpy(bitmap, in->interrupt_bitmap, sizeof(bitmap));
-	vector = find_first_bit(bitmap, KVM_NR_INTERRUPTS);
-	if (vector >= KVM_NR_INTERRUPTS)
+	for (i = 0; i < ARRAY_SIZE(in->interrupt_bitmap); i++) {
+		if (likely(!in->interrupt_bitmap[i]))
+			continue;
+		vcpu->event.interrupt.injected = true;
+		vcpu->event.interrupt.soft = false;
+		vcpu->event.interrupt.vector = 64 * i + __ffs64(in->interrupt_bitmap[i]);
 		return;
-	vcpu->event.interrupt.injected = true;
-	vcpu->event.interrupt.soft = false;
-	vcpu->event.interrupt.vector = vector;
+	}
 }
 
 int ost_set_sregs(struct ost_vcpu *vcpu, const struct kvm_sregs *in)
 {
+	u64 cr4 = ost_cr4(vcpu);
+
 	if (!sregs_valid(vcpu, in) || set_apic_base(vcpu, in->apic_base))
 		return -EINVAL;
 
-	ost_backend->set_dt(vcpu, true, &in->idt);
-	ost_backend->set_dt(vcpu, false, &in->gdt);
 	vcpu->cr2 = in->cr2;
 	ost_backend->set_efer(vcpu, in->efer);
 	ost_backend->set_cr0(vcpu, in->cr0 | X86_CR0_ET);
 	ost_backend->set_cr4(vcpu, in->cr4);
 	ost_backend->set_cr3(vcpu, in->cr3);
 	ost_set_cr8(vcpu, in->cr8);
-	ost_backend->set_segment(vcpu, OST_SEG_CS, &in->cs);
-	ost_backend->set_segment(vcpu, OST_SEG_DS, &in->ds);
-	ost_backend->set_segment(vcpu, OST_SEG_ES, &in->es);
-	ost_backend->set_segment(vcpu, OST_SEG_FS, &in->fs);
-	ost_backend->set_segment(vcpu, OST_SEG_GS, &in->gs);
-	ost_backend->set_segment(vcpu, OST_SEG_SS, &in->ss);
-	ost_backend->set_segment(vcpu, OST_SEG_TR, &in->tr);
-	ost_backend->set_segment(vcpu, OST_SEG_LDTR, &in->ldt);
+	ost_backend->set_segments(vcpu, in);
 	set_interrupt(vcpu, in);
-	ost_cpuid_refresh(vcpu);
+	if (in->cr4 != cr4)
+		ost_cpuid_refresh(vcpu);
 	ost_backend->flush_tlb(vcpu);
 	ost_request(vcpu, OST_REQ_EVENT);
 	return 0;

@@ -95,6 +95,11 @@ static void on_user_return(struct user_return_notifier *notifier)
 	local_irq_restore(flags);
 }
 
+static __always_inline bool is_loaded(const struct user_msrs *m, int slot, u64 value)
+{
+	return (m->valid & BIT(slot)) && m->loaded[slot] == value;
+}
+
 void ost_user_msr_set(int slot, u64 value)
 {
 	struct user_msrs *m = this_cpu_ptr(&user_msrs);
@@ -104,7 +109,7 @@ void ost_user_msr_set(int slot, u64 value)
 		m->loaded[slot] = m->host[slot];
 		m->valid |= BIT(slot);
 	}
-	if (m->loaded[slot] == value)
+	if (is_loaded(m, slot, value))
 		return;
 	/* One that the CPU refuses gets the guest 0, never what was there before. */
 	if (WARN_ON_ONCE(wrmsrq_safe(slots[slot], value))) {
@@ -121,8 +126,11 @@ void ost_user_msr_set(int slot, u64 value)
 
 void ost_user_msrs_load(struct ost_vcpu *vcpu)
 {
-	if (tsc_aux_slot >= 0 && (ost_has(vcpu, RDTSCP) || ost_has(vcpu, RDPID)))
-		ost_user_msr_set(tsc_aux_slot, vcpu->tsc_aux);
+	int slot = tsc_aux_slot;
+
+	if (slot >= 0 && !is_loaded(this_cpu_ptr(&user_msrs), slot, vcpu->tsc_aux) &&
+	    (ost_has(vcpu, RDTSCP) || ost_has(vcpu, RDPID)))
+		ost_user_msr_set(slot, vcpu->tsc_aux);
 }
 
 void ost_user_msrs_put_back(void)

@@ -563,9 +563,9 @@ static long set_signal_mask(void *obj, unsigned long arg)
 }
 
 static const struct ost_ioctl vcpu_ioctls[] = {
-	{ .cmd = KVM_GET_REGS, .copy = OST_OUT, .fn = get_regs, .reads = OST_READS_REGS },
+	{ .cmd = KVM_GET_REGS, .copy = OST_OUT | OST_WHOLE, .fn = get_regs, .reads = OST_READS_REGS },
 	{ .cmd = KVM_SET_REGS, .copy = OST_IN, .fn = set_regs, .reads = OST_READS_NOTHING },
-	{ .cmd = KVM_GET_SREGS, .copy = OST_OUT, .fn = get_sregs, .reads = OST_READS_SREGS },
+	{ .cmd = KVM_GET_SREGS, .copy = OST_OUT | OST_WHOLE, .fn = get_sregs, .reads = OST_READS_SREGS },
 	{ .cmd = KVM_SET_SREGS, .copy = OST_IN, .fn = set_sregs, .reads = OST_READS_SREGS },
 	{ .cmd = KVM_TRANSLATE, .copy = OST_IN | OST_OUT, .fn = translate },
 	{ .cmd = KVM_INTERRUPT, .copy = OST_IN, .fn = interrupt },

@@ -25,18 +25,6 @@
 #define CR_IS_MOV BIT_ULL(63)
 #define CR_GPR(info) ((info) & 15)
 
-u32 ost_svm_exit_index(u64 exitcode)
-{
-	if (likely(exitcode < OST_SVM_EXIT_INDEX_NPF))
-		return exitcode;
-	if (exitcode == SVM_EXIT_NPF)
-		return OST_SVM_EXIT_INDEX_NPF;
-	/* VMEXIT_INVALID is -1; older CPUs write 32 bits of it. */
-	if ((u32)exitcode == ~0u)
-		return OST_SVM_EXIT_INDEX_INVALID;
-	return OST_SVM_EXIT_INDEX_OTHER;
-}
-
 /* --- instructions --- */
 
 /*

@@ -99,7 +99,8 @@ static struct ost_vmcb_seg *vmcb_seg(struct ost_vcpu *vcpu, int seg)
 #define ATTR_DB_SHIFT 10
 #define ATTR_G_SHIFT 11
 
-void ost_svm_get_segment(struct ost_vcpu *vcpu, int seg, struct kvm_segment *out)
+static __always_inline void get_segment(struct ost_vcpu *vcpu, int seg,
+					struct kvm_segment *out)
 {
 	const struct ost_vmcb_seg *s = vmcb_seg(vcpu, seg);
 	u16 attrib = s->attrib;
@@ -142,7 +143,13 @@ void ost_svm_get_segment(struct ost_vcpu *vcpu, int seg, struct kvm_segment *out
 	}
 }
 
-void ost_svm_set_segment(struct ost_vcpu *vcpu, int seg, const struct kvm_segment *in)
+void ost_svm_get_segment(struct ost_vcpu *vcpu, int seg, struct kvm_segment *out)
+{
+	get_segment(vcpu, seg, out);
+}
+
+static __always_inline void set_segment(struct ost_vcpu *vcpu, int seg,
+					const struct kvm_segment *in)
 {
 	struct ost_vmcb *vmcb = to_svm(vcpu)->vmcb;
 	struct ost_vmcb_seg *s = vmcb_seg(vcpu, seg);
@@ -158,6 +165,11 @@ void ost_svm_set_segment(struct ost_vcpu *vcpu, int seg, const struct kvm_segmen
 	if (seg == OST_SEG_SS)
 		vmcb->save.cpl = in->dpl & 3;
 	ost_vmcb_dirty(vmcb, CLEAN_SEG);
+}
+
+void ost_svm_set_segment(struct ost_vcpu *vcpu, int seg, const struct kvm_segment *in)
+{
+	set_segment(vcpu, seg, in);
 }
 
 void ost_svm_get_dt(struct ost_vcpu *vcpu, bool idt, struct kvm_dtable *out)
@@ -176,6 +188,34 @@ void ost_svm_set_dt(struct ost_vcpu *vcpu, bool idt, const struct kvm_dtable *in
 	s->base = in->base;
 	s->limit = in->limit;
 	ost_vmcb_dirty(vmcb, CLEAN_DT);
+}
+
+void ost_svm_get_segments(struct ost_vcpu *vcpu, struct kvm_sregs *out)
+{
+	get_segment(vcpu, OST_SEG_CS, &out->cs);
+	get_segment(vcpu, OST_SEG_DS, &out->ds);
+	get_segment(vcpu, OST_SEG_ES, &out->es);
+	get_segment(vcpu, OST_SEG_FS, &out->fs);
+	get_segment(vcpu, OST_SEG_GS, &out->gs);
+	get_segment(vcpu, OST_SEG_SS, &out->ss);
+	get_segment(vcpu, OST_SEG_TR, &out->tr);
+	get_segment(vcpu, OST_SEG_LDTR, &out->ldt);
+	ost_svm_get_dt(vcpu, false, &out->gdt);
+	ost_svm_get_dt(vcpu, true, &out->idt);
+}
+
+void ost_svm_set_segments(struct ost_vcpu *vcpu, const struct kvm_sregs *in)
+{
+	set_segment(vcpu, OST_SEG_CS, &in->cs);
+	set_segment(vcpu, OST_SEG_DS, &in->ds);
+	set_segment(vcpu, OST_SEG_ES, &in->es);
+	set_segment(vcpu, OST_SEG_FS, &in->fs);
+	set_segment(vcpu, OST_SEG_GS, &in->gs);
+	set_segment(vcpu, OST_SEG_SS, &in->ss);
+	set_segment(vcpu, OST_SEG_TR, &in->tr);
+	set_segment(vcpu, OST_SEG_LDTR, &in->ldt);
+	ost_svm_set_dt(vcpu, false, &in->gdt);
+	ost_svm_set_dt(vcpu, true, &in->idt);
 }
 
 bool ost_svm_code64(struct ost_vcpu *vcpu)

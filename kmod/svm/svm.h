@@ -135,7 +135,18 @@ void ost_svm_handle_exit_irqoff(struct ost_vcpu *vcpu);
 extern const char *const ost_svm_exit_names[OST_SVM_NR_EXIT_INDEXES];
 int ost_svm_handle_exit(struct ost_vcpu *vcpu);
 /* The dense index of an exit code: the codes up to 0a2h stand for themselves. */
-u32 ost_svm_exit_index(u64 exitcode);
+static inline u32 ost_svm_exit_index(u64 exitcode)
+{
+	if (likely(exitcode < OST_SVM_EXIT_INDEX_NPF))
+		return exitcode;
+	if (exitcode == SVM_EXIT_NPF)
+		return OST_SVM_EXIT_INDEX_NPF;
+	/* VMEXIT_INVALID is -1; older CPUs write 32 bits of it. */
+	if ((u32)exitcode == ~0u)
+		return OST_SVM_EXIT_INDEX_INVALID;
+	return OST_SVM_EXIT_INDEX_OTHER;
+}
+
 int ost_svm_skip_instruction(struct ost_vcpu *vcpu);
 /* RIP behind the instruction that exited, from its bytes; 0 where they do not tell it at once. Any context. */
 u64 ost_svm_peek_next_rip(struct ost_svm_vcpu *svm);
@@ -164,6 +175,8 @@ void ost_svm_cache_reg(struct ost_vcpu *vcpu, int reg);
 void ost_svm_sync_regs(struct ost_svm_vcpu *svm);
 void ost_svm_get_segment(struct ost_vcpu *vcpu, int seg, struct kvm_segment *out);
 void ost_svm_set_segment(struct ost_vcpu *vcpu, int seg, const struct kvm_segment *in);
+void ost_svm_get_segments(struct ost_vcpu *vcpu, struct kvm_sregs *out);
+void ost_svm_set_segments(struct ost_vcpu *vcpu, const struct kvm_sregs *in);
 void ost_svm_get_dt(struct ost_vcpu *vcpu, bool idt, struct kvm_dtable *out);
 void ost_svm_set_dt(struct ost_vcpu *vcpu, bool idt, const struct kvm_dtable *in);
 int ost_svm_get_cpl(struct ost_vcpu *vcpu);

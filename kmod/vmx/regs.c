@@ -111,7 +111,8 @@ static const struct seg_slots {
 #define AR_G_SHIFT 15
 #define AR_UNUSABLE_SHIFT 16
 
-void ost_vmx_get_segment(struct ost_vcpu *vcpu, int seg, struct kvm_segment *out)
+static __always_inline void get_segment(struct ost_vcpu *vcpu, int seg,
+					struct kvm_segment *out)
 {
 	struct ost_vmx_vcpu *vmx = to_vmx(vcpu);
 	const struct seg_slots *s = &seg_slots[seg];
@@ -134,6 +135,11 @@ void ost_vmx_get_segment(struct ost_vcpu *vcpu, int seg, struct kvm_segment *out
 	out->present = !out->unusable;
 }
 
+void ost_vmx_get_segment(struct ost_vcpu *vcpu, int seg, struct kvm_segment *out)
+{
+	get_segment(vcpu, seg, out);
+}
+
 /* TR is a busy TSS whatever was loaded, and one of 64 bits in long mode, where no LTR need have been. */
 static u32 fix_tr(struct ost_vcpu *vcpu, u32 ar)
 {
@@ -143,7 +149,8 @@ static u32 fix_tr(struct ost_vcpu *vcpu, u32 ar)
 	return ar;
 }
 
-void ost_vmx_set_segment(struct ost_vcpu *vcpu, int seg, const struct kvm_segment *in)
+static __always_inline void set_segment(struct ost_vcpu *vcpu, int seg,
+					const struct kvm_segment *in)
 {
 	struct ost_vmx_vcpu *vmx = to_vmx(vcpu);
 	const struct seg_slots *s = &seg_slots[seg];
@@ -164,6 +171,11 @@ void ost_vmx_set_segment(struct ost_vcpu *vcpu, int seg, const struct kvm_segmen
 	ost_vmcs_slot_set(vmx, s->base, in->base);
 	ost_vmcs_slot_set(vmx, s->limit, in->limit);
 	ost_vmcs_slot_set(vmx, s->ar, ar);
+}
+
+void ost_vmx_set_segment(struct ost_vcpu *vcpu, int seg, const struct kvm_segment *in)
+{
+	set_segment(vcpu, seg, in);
 }
 
 void ost_vmx_get_dt(struct ost_vcpu *vcpu, bool idt, struct kvm_dtable *out)
@@ -191,6 +203,34 @@ void ost_vmx_set_dt(struct ost_vcpu *vcpu, bool idt, const struct kvm_dtable *in
 		ost_vmcs_set(vmx, GUEST_GDTR_BASE, in->base);
 		ost_vmcs_set(vmx, GUEST_GDTR_LIMIT, in->limit);
 	}
+}
+
+void ost_vmx_get_segments(struct ost_vcpu *vcpu, struct kvm_sregs *out)
+{
+	get_segment(vcpu, OST_SEG_CS, &out->cs);
+	get_segment(vcpu, OST_SEG_DS, &out->ds);
+	get_segment(vcpu, OST_SEG_ES, &out->es);
+	get_segment(vcpu, OST_SEG_FS, &out->fs);
+	get_segment(vcpu, OST_SEG_GS, &out->gs);
+	get_segment(vcpu, OST_SEG_SS, &out->ss);
+	get_segment(vcpu, OST_SEG_TR, &out->tr);
+	get_segment(vcpu, OST_SEG_LDTR, &out->ldt);
+	ost_vmx_get_dt(vcpu, false, &out->gdt);
+	ost_vmx_get_dt(vcpu, true, &out->idt);
+}
+
+void ost_vmx_set_segments(struct ost_vcpu *vcpu, const struct kvm_sregs *in)
+{
+	set_segment(vcpu, OST_SEG_CS, &in->cs);
+	set_segment(vcpu, OST_SEG_DS, &in->ds);
+	set_segment(vcpu, OST_SEG_ES, &in->es);
+	set_segment(vcpu, OST_SEG_FS, &in->fs);
+	set_segment(vcpu, OST_SEG_GS, &in->gs);
+	set_segment(vcpu, OST_SEG_SS, &in->ss);
+	set_segment(vcpu, OST_SEG_TR, &in->tr);
+	set_segment(vcpu, OST_SEG_LDTR, &in->ldt);
+	ost_vmx_set_dt(vcpu, false, &in->gdt);
+	ost_vmx_set_dt(vcpu, true, &in->idt);
 }
 
 int ost_vmx_get_cpl(struct ost_vcpu *vcpu)

@@ -320,6 +320,8 @@ void ost_vmx_sync_regs(struct ost_vmx_vcpu *vmx);
 void ost_vmx_fix_pending_step(struct ost_vmx_vcpu *vmx);
 void ost_vmx_get_segment(struct ost_vcpu *vcpu, int seg, struct kvm_segment *out);
 void ost_vmx_set_segment(struct ost_vcpu *vcpu, int seg, const struct kvm_segment *in);
+void ost_vmx_get_segments(struct ost_vcpu *vcpu, struct kvm_sregs *out);
+void ost_vmx_set_segments(struct ost_vcpu *vcpu, const struct kvm_sregs *in);
 void ost_vmx_get_dt(struct ost_vcpu *vcpu, bool idt, struct kvm_dtable *out);
 void ost_vmx_set_dt(struct ost_vcpu *vcpu, bool idt, const struct kvm_dtable *in);
 int ost_vmx_get_cpl(struct ost_vcpu *vcpu);

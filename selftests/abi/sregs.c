@@ -201,6 +201,24 @@ TEST_F(sregs, reserved_bits_of_apic_base)
 	EXPECT_TRUE(refused(self->vcpu, &s));
 }
 
+/* What the kernel had on its stack is in none of the bytes that say nothing. */
+TEST_F(sregs, padding_is_zero)
+{
+	static const struct kvm_dtable none;
+	struct kvm_sregs sregs;
+
+	memset(&sregs, 0xff, sizeof(sregs));
+	ASSERT_TRUE(refused(self->vcpu, &sregs));
+	ASSERT_EQ(-1, set(self->vcpu, &sregs));
+	ASSERT_EQ(0, ioctl(self->vcpu->fd, KVM_GET_SREGS, &sregs));
+	for (const struct kvm_segment *s = &sregs.cs; s <= &sregs.ldt; s++)
+		EXPECT_EQ(0, s->padding);
+	EXPECT_EQ(0, memcmp(sregs.gdt.padding, none.padding, sizeof(none.padding)));
+	EXPECT_EQ(0, memcmp(sregs.idt.padding, none.padding, sizeof(none.padding)));
+	for (unsigned int i = 0; i < 4; i++)
+		EXPECT_EQ(0, sregs.interrupt_bitmap[i]);
+}
+
 TEST_F(sregs, interrupt_bitmap_holds_one)
 {
 	struct kvm_sregs s = self->lm, out;
