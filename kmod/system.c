@@ -175,15 +175,18 @@ int __init ost_system_register(void)
 	ost_vcpu_init_ioctls();
 	r = misc_register(&node);
 	if (r) {
-		pr_err("can't make /dev/%s: error %d; is another build of the same name loaded?\n",
-		       OST_NAME, r);
+		pr_err("can't make /dev/%s: error %d%s\n", OST_NAME, r,
+		       r == -EEXIST ? ": another driver has a node of this name" : "");
 		return r;
 	}
 	if (!kvm_node)
 		return 0;
 	r = misc_register(&kvm_misc);
 	if (r) {
-		pr_err("/dev/kvm is taken by the stock module: unload kvm_amd or kvm_intel and kvm, or leave kvm_node out\n");
+		pr_err("can't make /dev/kvm: error %d%s\n", r,
+		       r == -EBUSY || r == -EEXIST ?
+			       ": the stock module has it: unload kvm_amd or kvm_intel and kvm, or leave kvm_node out" :
+			       "");
 		misc_deregister(&node);
 	}
 	return r;
