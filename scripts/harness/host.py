@@ -504,7 +504,7 @@ def run(options):
     the_run = _Run(options, emulator)
     in_time = the_run.go(image, archive)
     if the_run.died and not the_run.loads and the_run.console.trouble is None:
-        # Nothing of ours has run: QEMU 10 fails an assertion of its own there, once in some hundred hosts.
+        # Nothing of ours has run. QEMU 10 was seen to fail an assertion of its own there (msix_table_mmio_write).
         _tell("hostrun: the emulator died before our module was loaded, and is started once more",
               *emulator.remarks(the_run.noise))
         emulator = _emulator(options)
