@@ -29,6 +29,7 @@ TROUBLE = 126
 
 _INIT = cache.REPO / "selftests" / "hosts" / "init"
 _END_S = 20                     # how long the host may take to power off
+_START_S = 600                  # this long a kernel may take to boot on an overloaded machine; 15 is usual
 _EMULATORS = {"qemu": qemu.Qemu, "bochs": bochs.Bochs}
 _USUAL = {"amd": "qemu", "intel": "bochs"}
 
@@ -231,6 +232,11 @@ class _Console:
         return [] if self._show else list(self._tail)
 
 
+def _start_s(options):
+    """Seconds that a host's kernel may take to come to our module, where somebody minds."""
+    return _START_S * (8 if options.kernel == kernels.DEBUG else 1)
+
+
 class _Run:
     """The host while it runs: moves bytes between its ports and our files, and keeps the time."""
 
@@ -241,6 +247,7 @@ class _Run:
         self.loads = False              # our module was about to be loaded, or is
         self.ready = False
         self.died = False               # the emulator, by a signal
+        self.stuck = False              # the host's kernel, before it came to us
         self.sections = []              # of our module: name and address
         self.status = None              # the command's exit status, once reported
         self.failure = None             # why there will be none
@@ -411,6 +418,9 @@ class _Run:
             if self.options.silence and not ending:
                 if time.monotonic() > self._spoke + self.options.silence:
                     break
+                self.stuck = not self.loads and self.seconds() > _start_s(self.options)
+                if self.stuck:
+                    break
             if not self._turn(deadline):
                 break
         else:
@@ -503,9 +513,11 @@ def run(options):
                   f"{options.cpus} CPUs)")
     the_run = _Run(options, emulator)
     in_time = the_run.go(image, archive)
-    if the_run.died and not the_run.loads and the_run.console.trouble is None:
-        # Nothing of ours has run. QEMU 10 was seen to fail an assertion of its own there (msix_table_mmio_write).
-        _tell("hostrun: the emulator died before our module was loaded, and is started once more",
+    if (the_run.died or the_run.stuck) and not the_run.loads and the_run.console.trouble is None:
+        # Nothing of ours has run. QEMU 10 was seen to fail an assertion of its own there (msix_table_mmio_write), and
+        # Linux to wait for ever for a timer of QEMU's, which it could not calibrate ("tsc: Unable to calibrate").
+        _tell(f"hostrun: the {'emulator died' if the_run.died else 'host hung'} before our module was loaded, "
+              "and is started once more", *(f"  {line}" for line in the_run.console.tail()),
               *emulator.remarks(the_run.noise))
         emulator = _emulator(options)
         the_run = _Run(options, emulator)
