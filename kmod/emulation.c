@@ -78,11 +78,18 @@ static int resolve(struct ost_emul *e, u64 linear, u32 len, u32 access, bool wri
 		if (r != OST_EMUL_OK)
 			return r;
 		s->ram = ost_gpa_has_slot(vcpu_of(e)->vm, s->gpa, write);
-		/* String I/O was promised RAM (probe), but slots change at any time. */
-		if (!s->ram && s->len > OST_EMUL_MAX_ACCESS)
-			return OST_EMUL_UNHANDLEABLE;
 	}
 	return OST_EMUL_OK;
+}
+
+/*
+ * An access to RAM has failed. If that is because the slot was taken away since resolve() saw it, what is there
+ * now is device memory, and the access goes on as one to that. False where the VMM has nothing behind its slot.
+ */
+static bool slot_has_gone(struct ost_vcpu *vcpu, struct span *s, bool write)
+{
+	s->ram = ost_gpa_has_slot(vcpu->vm, s->gpa, write);
+	return !s->ram;
 }
 
 static int run_emulator(struct ost_vcpu *vcpu);
@@ -154,34 +161,44 @@ static int emul_read(struct ost_emul *e, u64 linear, void *buf, unsigned int len
 		struct span *s = &a.span[i];
 
 		if (s->ram) {
-			if (ost_gpa_read(vcpu->vm, s->gpa, buf + s->offset, s->len))
+			if (!ost_gpa_read(vcpu->vm, s->gpa, buf + s->offset, s->len))
+				continue;
+			if (!slot_has_gone(vcpu, s, false))
 				return OST_EMUL_UNHANDLEABLE;
-		} else if (!completed) {
-			if (ost_mmio_kernel(vcpu, s->gpa, s->len, buf + s->offset, false))
-				ost_mmio_add(vcpu, s->gpa, s->len, NULL);
-			else
-				trace_ost_mmio(vcpu, false, s->gpa, s->len,
-					       ost_mmio_value(buf + s->offset, s->len));
+		} else if (completed) {
+			continue;
 		}
+		/* String I/O was promised RAM (probe): it has to ask again. */
+		if (s->len > OST_EMUL_MAX_ACCESS || completed)
+			return OST_EMUL_RETRY;
+		if (ost_mmio_kernel(vcpu, s->gpa, s->len, buf + s->offset, false))
+			ost_mmio_add(vcpu, s->gpa, s->len, NULL);
+		else
+			trace_ost_mmio(vcpu, false, s->gpa, s->len,
+				       ost_mmio_value(buf + s->offset, s->len));
 	}
 	return !completed && vcpu->io.nr_parts ? OST_EMUL_IO : OST_EMUL_OK;
 }
 
-static int write_access(struct ost_emul *e, const struct access *a, const void *buf)
+static int write_access(struct ost_emul *e, struct access *a, const void *buf)
 {
 	struct ost_vcpu *vcpu = vcpu_of(e);
 	u32 i;
 
 	ost_mmio_start(vcpu, true);
 	for (i = 0; i < a->nr; i++) {
-		const struct span *s = &a->span[i];
+		struct span *s = &a->span[i];
 		const void *data = buf + s->offset;
 
 		if (s->ram) {
-			if (ost_gpa_write(vcpu->vm, s->gpa, data, s->len))
+			if (!ost_gpa_write(vcpu->vm, s->gpa, data, s->len))
+				continue;
+			if (!slot_has_gone(vcpu, s, true))
 				return OST_EMUL_UNHANDLEABLE;
-			continue;
 		}
+		/* What a string brought in for RAM that is gone now goes where it would have gone with that. */
+		if (s->len > OST_EMUL_MAX_ACCESS)
+			continue;
 		trace_ost_mmio(vcpu, true, s->gpa, s->len, ost_mmio_value(data, s->len));
 		if (ost_mmio_kernel(vcpu, s->gpa, s->len, (void *)data, true))
 			ost_mmio_add(vcpu, s->gpa, s->len, data);
@@ -221,6 +238,8 @@ static int emul_cmpxchg(struct ost_emul *e, u64 linear, const void *old, const v
 		return write_access(e, &a, new);
 	memcpy(expected, old, len);
 	r = ost_gpa_cmpxchg(vcpu->vm, a.span[0].gpa, expected, new, len);
+	if (r < 0 && slot_has_gone(vcpu, &a.span[0], true))
+		return write_access(e, &a, new);
 	if (r < 0)
 		return OST_EMUL_UNHANDLEABLE;
 	return r ? OST_EMUL_RETRY : OST_EMUL_OK;
@@ -235,7 +254,7 @@ static int emul_probe(struct ost_emul *e, u64 linear, unsigned int len, u32 acce
 	r = resolve(e, linear, len, walk_access(e, access, write), write, &a);
 	if (r != OST_EMUL_OK)
 		return r;
-	return a.span[0].ram ? OST_EMUL_OK : OST_EMUL_UNHANDLEABLE;
+	return a.span[0].ram && (a.nr == 1 || a.span[1].ram) ? OST_EMUL_OK : OST_EMUL_UNHANDLEABLE;
 }
 
 /* --- port I/O of string instructions --- */

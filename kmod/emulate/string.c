@@ -205,7 +205,7 @@ static int batch_size(struct ost_emul *e, const struct string *s, enum ost_emul_
 static int input(struct ost_emul *e, struct string *s)
 {
 	u64 offset = destination_offset(e, s), linear;
-	unsigned int possible, elements;
+	unsigned int possible, elements, taken;
 	int ret;
 
 	ret = ost_emul_check_io(e, e->gpr[OST_RDX], s->bytes);
@@ -216,21 +216,22 @@ static int input(struct ost_emul *e, struct string *s)
 	if (ret != OST_EMUL_OK)
 		return ret;
 
+	if (!e->ops->write)
+		return OST_EMUL_UNHANDLEABLE;
 	/*
-	 * After an IO userspace has answered for the count that was asked. Where that was RAM and
-	 * has become a device meanwhile the data has no way to go.
+	 * After an IO userspace has answered for the count that was asked. Fewer are taken where it has
+	 * lowered RCX meanwhile, or has taken away the memory; the rest has no way to go.
 	 */
 	elements = e->pio_count ? e->pio_count : possible;
-	if (elements > possible || !e->ops->write)
-		return OST_EMUL_UNHANDLEABLE;
+	taken = min(elements, possible);
 	ret = e->ops->pio(e, e->gpr[OST_RDX], s->bytes, true, e->pio_buf, elements);
 	e->pio_count = ret == OST_EMUL_IO ? elements : 0;
 	if (ret == OST_EMUL_OK)
-		ret = e->ops->write(e, linear, e->pio_buf, elements * s->bytes, 0);
+		ret = e->ops->write(e, linear, e->pio_buf, taken * s->bytes, 0);
 	if (ret != OST_EMUL_OK)
 		return ret;
-	advance(e, s, OST_RDI, elements);
-	count_down(e, s, elements);
+	advance(e, s, OST_RDI, taken);
+	count_down(e, s, taken);
 	return OST_EMUL_OK;
 }
 

@@ -93,6 +93,12 @@ FIXTURE_TEARDOWN(live)
 	vm_close(&self->vm);
 }
 
+/* Counts up, in one page and LOCKed, without end. */
+GUEST_CODE(count_one_page, 64,
+	   "1: lock incq 0x40000000(%rdi)\n"
+	   "incq 0x40000000(%rdi)\n"
+	   "jmp 1b\n");
+
 /* Passes until told to stop; accesses without memory behind them are done as nothing. */
 static void *run_vcpu(void *arg)
 {
@@ -312,6 +318,22 @@ TEST_F_TIMEOUT(live, nothing_is_written_to_a_deleted_slot, SLOW_S)
 	}
 	EXPECT_EQ(0, stop_vcpus(self->runner, &self->stop));
 	EXPECT_EQ(0UL, wrong);
+}
+
+/* The memory of an instruction that is being emulated may go, and come, between any two of its accesses. */
+TEST_F_TIMEOUT(live, slots_go_and_come_under_emulated_instructions, SLOW_S)
+{
+	vm_load(&self->vm, VM_CODE_GPA, count_one_page);
+	for (int i = 0; i < NR_VCPUS; i++)
+		ASSERT_EQ(0, start_vcpu(&self->vm, &self->runner[i], &self->stop,
+					OFFSET(OF_VCPU + i)));
+	for (int round = 0; round < 50 * ROUNDS; round++) {
+		ASSERT_EQ(0, vm_set_slot(&self->vm, 1, 0, SLOT_GPA, SLOT_SIZE, self->hva));
+		if (round % 2)
+			usleep(10 * (round % 20));
+		ASSERT_EQ(0, vm_set_slot(&self->vm, 1, 0, SLOT_GPA, 0, NULL));
+	}
+	EXPECT_EQ(0, stop_vcpus(self->runner, &self->stop));
 }
 
 TEST_HARNESS_MAIN
