@@ -140,7 +140,7 @@ class Qemu(emulator.Emulator):
         with os.fdopen(archive, "wb", closefd=False) as file:
             file.writelines(initrd)
         words = [*_command(), "-nodefaults", "-no-user-config", "-M", "q35",
-                 "-display", "none", "-cpu", options.cpu or "EPYC,+svm,+npt",
+                 "-display", "none", "-cpu", options.cpu or "EPYC,+svm,+npt,+pku",
                  "-smp", str(options.cpus + self.spare_cpus()),
                  "-m", options.memory, "-kernel", str(self._kernel(image)),
                  "-initrd", f"/proc/self/fd/{archive}", "-append", cmdline]
