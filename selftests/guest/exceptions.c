@@ -56,6 +56,8 @@ static void protection(void)
 		 "code segment in SS");
 	check_eq(SEL_CODE64, fault.error, "its error code");
 	check_eq(GP, TRY("mov $0x11111111, %%ecx\nrdmsr"), "RDMSR of no register");
+	/* A fault: its instruction is not to meet an instruction breakpoint twice (SDM vol. 3B, 17.3.1.1). */
+	check(fault.rflags & RFLAGS_RF, "RF in the flags of #GP: %lx", fault.rflags);
 }
 
 static void not_present(void)

@@ -76,5 +76,16 @@ int main(void)
 		check_eq((uintptr_t)after_out, taken_at, "OUT in the shadow: where");
 	}
 	check_eq(6, taken, "taken after OUT");
+
+	/* Neither must a page that the hypervisor has to map first: the instruction is still to be executed. */
+	send();
+	asm volatile("mov $0x1c00000, %%rdx\nsti\nmovb $1, (%%rdx)\n"
+		     ".globl after_page\nafter_page: nop\ncli" : : : "rdx", "memory");
+	{
+		extern char after_page[];
+
+		check_eq((uintptr_t)after_page, taken_at, "a fresh page in the shadow: where");
+	}
+	check_eq(7, taken, "taken after the access");
 	return 0;
 }
