@@ -327,7 +327,7 @@ TEST_F_TIMEOUT(live, slots_go_and_come_under_emulated_instructions, SLOW_S)
 	for (int i = 0; i < NR_VCPUS; i++)
 		ASSERT_EQ(0, start_vcpu(&self->vm, &self->runner[i], &self->stop,
 					OFFSET(OF_VCPU + i)));
-	for (int round = 0; round < 50 * ROUNDS; round++) {
+	for (int round = 0; round < 20 * ROUNDS; round++) {
 		ASSERT_EQ(0, vm_set_slot(&self->vm, 1, 0, SLOT_GPA, SLOT_SIZE, self->hva));
 		if (round % 2)
 			usleep(10 * (round % 20));
