@@ -57,6 +57,8 @@ long ost_check_extension(struct ost_vm *vm, unsigned long cap)
 	case KVM_CAP_INTERNAL_ERROR_DATA:
 	case KVM_CAP_IMMEDIATE_EXIT:
 	case KVM_CAP_CHECK_EXTENSION_VM:
+	case KVM_CAP_ENABLE_CAP:
+	case KVM_CAP_ENABLE_CAP_VM:
 		return 1;
 	case KVM_CAP_XSAVE2: {
 		u32 size = ost_fpu_xsave2_size();

@@ -13,6 +13,7 @@
 #include <asm/tsc.h>
 #include "backend.h"
 #include "compat.h"
+#include "enable_cap.h"
 #include "ioctl.h"
 #include "msr.h"
 #include "state.h"
@@ -562,6 +563,11 @@ static long set_signal_mask(void *obj, unsigned long arg)
 	return 0;
 }
 
+static int enable_cap(void *vcpu, void *arg)
+{
+	return ost_vcpu_enable_cap(vcpu, arg);
+}
+
 static const struct ost_ioctl vcpu_ioctls[] = {
 	{ .cmd = KVM_GET_REGS, .copy = OST_OUT | OST_WHOLE, .fn = get_regs, .reads = OST_READS_REGS },
 	{ .cmd = KVM_SET_REGS, .copy = OST_IN, .fn = set_regs, .reads = OST_READS_NOTHING },
@@ -588,6 +594,7 @@ static const struct ost_ioctl vcpu_ioctls[] = {
 	{ .cmd = KVM_SET_TSC_KHZ, .raw = set_tsc_khz },
 	{ .cmd = KVM_GET_TSC_KHZ, .raw = get_tsc_khz },
 	{ .cmd = KVM_KVMCLOCK_CTRL, .raw = kvmclock_ctrl },
+	{ .cmd = KVM_ENABLE_CAP, .copy = OST_IN, .fn = enable_cap },
 	{ .cmd = KVM_GET_XSAVE, .copy = OST_OUT, .fn = get_xsave },
 	{ .cmd = KVM_SET_XSAVE, .copy = OST_IN, .fn = set_xsave },
 	{ .cmd = KVM_GET_XCRS, .copy = OST_OUT, .fn = get_xcrs },

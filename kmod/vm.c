@@ -10,6 +10,7 @@
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 #include "backend.h"
+#include "enable_cap.h"
 #include "hw.h"
 #include "ioctl.h"
 #include "system.h"
@@ -266,6 +267,11 @@ static int vm_set_clock(void *vm, void *arg)
 	return ost_clock_set(vm, arg);
 }
 
+static int vm_enable_cap(void *vm, void *arg)
+{
+	return ost_vm_enable_cap(vm, arg);
+}
+
 static const struct ost_ioctl vm_ioctls[] = {
 	{ .cmd = KVM_CHECK_EXTENSION, .raw = vm_check_extension },
 	{ .cmd = KVM_CREATE_VCPU, .raw = vm_create_vcpu },
@@ -287,6 +293,7 @@ static const struct ost_ioctl vm_ioctls[] = {
 	{ .cmd = KVM_GET_CLOCK, .copy = OST_OUT, .fn = vm_get_clock },
 	{ .cmd = KVM_GET_PIT2, .copy = OST_OUT, .fn = vm_get_pit2 },
 	{ .cmd = KVM_SET_PIT2, .copy = OST_IN, .fn = vm_set_pit2 },
+	{ .cmd = KVM_ENABLE_CAP, .copy = OST_IN, .fn = vm_enable_cap },
 	{ .cmd = KVM_SIGNAL_MSI, .copy = OST_IN, .fn = vm_signal_msi },
 };
 
