@@ -45,6 +45,7 @@ long ost_check_extension(struct ost_vm *vm, unsigned long cap)
 	case KVM_CAP_IRQFD_RESAMPLE:
 	case KVM_CAP_IOEVENTFD:
 	case KVM_CAP_IOEVENTFD_ANY_LENGTH:
+	case KVM_CAP_COALESCED_PIO:
 	case KVM_CAP_SIGNAL_MSI:
 	case KVM_CAP_SET_IDENTITY_MAP_ADDR:
 	case KVM_CAP_VCPU_EVENTS:
@@ -77,6 +78,8 @@ long ost_check_extension(struct ost_vm *vm, unsigned long cap)
 		return OST_MAX_VCPU_ID + 1;
 	case KVM_CAP_IRQ_ROUTING:
 		return OST_MAX_GSI_ROUTES;	/* the ABI's clients take it for the number */
+	case KVM_CAP_COALESCED_MMIO:
+		return KVM_COALESCED_MMIO_PAGE_OFFSET;
 	case KVM_CAP_NR_MEMSLOTS:
 		return OST_MAX_SLOTS;
 	case KVM_CAP_SYNC_MMU:
@@ -102,8 +105,8 @@ static long check_extension(void *obj, unsigned long arg)
 
 static long get_vcpu_mmap_size(void *obj, unsigned long arg)
 {
-	/* struct kvm_run's page, and one for the data of port I/O */
-	return arg ? -EINVAL : 2 * PAGE_SIZE;
+	/* struct kvm_run's page, one for the data of port I/O, and the ring of coalesced writes */
+	return arg ? -EINVAL : 3 * PAGE_SIZE;
 }
 
 static long get_supported_cpuid(void *obj, unsigned long arg)

@@ -344,6 +344,9 @@ static vm_fault_t vcpu_fault(struct vm_fault *vmf)
 	case 1:
 		vmf->page = vcpu->pio_page;
 		break;
+	case KVM_COALESCED_MMIO_PAGE_OFFSET:
+		vmf->page = vcpu->vm->coalesced.page;
+		break;
 	default:
 		return VM_FAULT_SIGBUS;
 	}

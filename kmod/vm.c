@@ -35,6 +35,7 @@ static void vm_free(struct ost_vm *vm)
 	for (i = 0; i < vm->nr_vcpus; i++)
 		ost_vcpu_destroy(vm->vcpus[i]);
 	ost_ioeventfd_release(vm);
+	ost_coalesced_destroy(vm);
 	ost_bus_destroy(&vm->pio_bus);
 	ost_bus_destroy(&vm->mmio_bus);
 	ost_backend->vm_destroy(vm);
@@ -256,6 +257,16 @@ static int vm_ioeventfd(void *vm, void *arg)
 	return ost_ioeventfd(vm, arg);
 }
 
+static int vm_register_coalesced(void *vm, void *arg)
+{
+	return ost_coalesced_register(vm, arg);
+}
+
+static int vm_unregister_coalesced(void *vm, void *arg)
+{
+	return ost_coalesced_unregister(vm, arg);
+}
+
 static int vm_get_clock(void *vm, void *arg)
 {
 	ost_clock_get(vm, arg);
@@ -284,6 +295,8 @@ static const struct ost_ioctl vm_ioctls[] = {
 	{ .cmd = KVM_GET_IRQCHIP, .copy = OST_IN | OST_OUT, .fn = vm_get_irqchip },
 	{ .cmd = KVM_SET_IRQCHIP, .copy = OST_IN, .fn = vm_set_irqchip },
 	{ .cmd = KVM_IRQ_LINE_STATUS, .copy = OST_IN | OST_OUT, .fn = vm_irq_line },
+	{ .cmd = KVM_REGISTER_COALESCED_MMIO, .copy = OST_IN, .fn = vm_register_coalesced },
+	{ .cmd = KVM_UNREGISTER_COALESCED_MMIO, .copy = OST_IN, .fn = vm_unregister_coalesced },
 	{ .cmd = KVM_SET_GSI_ROUTING, .raw = vm_set_gsi_routing },
 	{ .cmd = KVM_REINJECT_CONTROL, .raw = vm_reinject },
 	{ .cmd = KVM_IRQFD, .copy = OST_IN, .fn = vm_irqfd },
@@ -340,8 +353,10 @@ static struct ost_vm *vm_new(void)
 	vm->identity_map_addr = 0xfffbc000;
 	ost_irqs_init(vm);
 	ost_clock_vm_init(vm);
-	if (init_srcu_struct(&vm->srcu))
+	if (ost_coalesced_create(vm))
 		goto err_free;
+	if (init_srcu_struct(&vm->srcu))
+		goto err_coalesced;
 	r = ost_hw_get();
 	if (r)
 		goto err_srcu;
@@ -363,6 +378,8 @@ err_hw:
 	ost_hw_put();
 err_srcu:
 	cleanup_srcu_struct(&vm->srcu);
+err_coalesced:
+	ost_coalesced_destroy(vm);
 err_free:
 	ost_clock_vm_destroy(vm);
 	kvfree(vm);
