@@ -3,6 +3,7 @@
 #include <linux/kernel.h>
 #include "compat_kvm.h"
 #include "enable_cap.h"
+#include "mmu/dirty_ring.h"
 #include "vcpu.h"
 #include "vm.h"
 
@@ -18,6 +19,9 @@ struct vcpu_cap {
 };
 
 static const struct vm_cap vm_caps[] = {
+	{ KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2, ost_mmu_set_manual_log },
+	{ KVM_CAP_DIRTY_LOG_RING, ost_dirty_rings_enable },
+	{ KVM_CAP_DIRTY_LOG_RING_ACQ_REL, ost_dirty_rings_enable },
 };
 
 static const struct vcpu_cap vcpu_caps[] = {

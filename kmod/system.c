@@ -10,10 +10,12 @@
 #include <linux/miscdevice.h>
 #include <linux/module.h>
 #include "backend.h"
+#include "compat_kvm.h"
 #include "cpuid.h"
 #include "fpu.h"
 #include "ioctl.h"
 #include "irqchip/irqchip.h"
+#include "mmu/dirty_ring.h"
 #include "msr.h"
 #include "system.h"
 #include "vcpu.h"
@@ -46,6 +48,7 @@ long ost_check_extension(struct ost_vm *vm, unsigned long cap)
 	case KVM_CAP_IOEVENTFD:
 	case KVM_CAP_IOEVENTFD_ANY_LENGTH:
 	case KVM_CAP_COALESCED_PIO:
+	case KVM_CAP_USER_MEMORY2:
 	case KVM_CAP_SIGNAL_MSI:
 	case KVM_CAP_SET_IDENTITY_MAP_ADDR:
 	case KVM_CAP_VCPU_EVENTS:
@@ -80,6 +83,11 @@ long ost_check_extension(struct ost_vm *vm, unsigned long cap)
 		return OST_MAX_GSI_ROUTES;	/* the ABI's clients take it for the number */
 	case KVM_CAP_COALESCED_MMIO:
 		return KVM_COALESCED_MMIO_PAGE_OFFSET;
+	case KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2:
+		return KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE | KVM_DIRTY_LOG_INITIALLY_SET;
+	case KVM_CAP_DIRTY_LOG_RING:
+	case KVM_CAP_DIRTY_LOG_RING_ACQ_REL:
+		return OST_DIRTY_RING_MAX * sizeof(struct kvm_dirty_gfn);
 	case KVM_CAP_NR_MEMSLOTS:
 		return OST_MAX_SLOTS;
 	case KVM_CAP_SYNC_MMU:

@@ -10,9 +10,11 @@
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 #include "backend.h"
+#include "compat_kvm.h"
 #include "enable_cap.h"
 #include "hw.h"
 #include "ioctl.h"
+#include "mmu/dirty_ring.h"
 #include "system.h"
 #include "vcpu.h"
 #include "vm.h"
@@ -120,9 +122,37 @@ static int vm_set_region(void *vm, void *arg)
 	return ost_mmu_set_region(vm, arg);
 }
 
+static int vm_set_region2(void *vm, void *arg)
+{
+	const struct kvm_userspace_memory_region2 *from = arg;
+	/*
+	 * What follows these belongs to a flag that there is not, and is not looked at: VMMs leave it as it was on
+	 * their stack.
+	 */
+	struct kvm_userspace_memory_region region = {
+		.slot = from->slot,
+		.flags = from->flags,
+		.guest_phys_addr = from->guest_phys_addr,
+		.memory_size = from->memory_size,
+		.userspace_addr = from->userspace_addr,
+	};
+
+	return ost_mmu_set_region(vm, &region);
+}
+
 static int vm_get_dirty_log(void *vm, void *arg)
 {
 	return ost_mmu_get_dirty_log(vm, arg);
+}
+
+static int vm_clear_dirty_log(void *vm, void *arg)
+{
+	return ost_mmu_clear_dirty_log(vm, arg);
+}
+
+static long vm_reset_dirty_rings(void *vm, unsigned long arg)
+{
+	return ost_dirty_rings_reset(vm);
 }
 
 static long vm_set_tss_addr(void *obj, unsigned long arg)
@@ -288,6 +318,7 @@ static const struct ost_ioctl vm_ioctls[] = {
 	{ .cmd = KVM_CREATE_VCPU, .raw = vm_create_vcpu },
 	{ .cmd = KVM_GET_DIRTY_LOG, .copy = OST_IN, .fn = vm_get_dirty_log },
 	{ .cmd = KVM_SET_USER_MEMORY_REGION, .copy = OST_IN, .fn = vm_set_region },
+	{ .cmd = KVM_SET_USER_MEMORY_REGION2, .copy = OST_IN, .fn = vm_set_region2 },
 	{ .cmd = KVM_SET_TSS_ADDR, .raw = vm_set_tss_addr },
 	{ .cmd = KVM_SET_IDENTITY_MAP_ADDR, .copy = OST_IN, .fn = vm_set_identity_map_addr },
 	{ .cmd = KVM_CREATE_IRQCHIP, .raw = vm_create_irqchip },
@@ -307,6 +338,8 @@ static const struct ost_ioctl vm_ioctls[] = {
 	{ .cmd = KVM_GET_PIT2, .copy = OST_OUT, .fn = vm_get_pit2 },
 	{ .cmd = KVM_SET_PIT2, .copy = OST_IN, .fn = vm_set_pit2 },
 	{ .cmd = KVM_ENABLE_CAP, .copy = OST_IN, .fn = vm_enable_cap },
+	{ .cmd = KVM_CLEAR_DIRTY_LOG, .copy = OST_IN, .fn = vm_clear_dirty_log },
+	{ .cmd = KVM_RESET_DIRTY_RINGS, .raw = vm_reset_dirty_rings },
 	{ .cmd = KVM_SIGNAL_MSI, .copy = OST_IN, .fn = vm_signal_msi },
 };
 

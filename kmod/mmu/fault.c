@@ -15,6 +15,7 @@
 #include "internal.h"
 
 struct fault {
+	struct ost_vcpu *vcpu;
 	struct ost_vm *vm;
 	gfn_t gfn;
 	bool write, exec, atomic;
@@ -286,7 +287,7 @@ static int try_map(struct fault *fault)
 		 */
 		if (!PageDirty(compound_head(fault->page)))
 			set_page_dirty(fault->page);
-		ost_mark_dirty(&fault->slot, fault->gfn);
+		ost_mark_dirty(vm, fault->vcpu, &fault->slot, fault->gfn);
 	}
 	if (flush)
 		ost_mmu_flush(vm);
@@ -327,7 +328,7 @@ static bool already_mapped(const struct fault *fault)
 	if (fault->generation != mmu->generation)
 		goto out;
 	if (logged && ost_table_unprotect(&mmu->table, fault->gfn)) {
-		ost_mark_dirty(&fault->slot, fault->gfn);
+		ost_mark_dirty(fault->vm, fault->vcpu, &fault->slot, fault->gfn);
 		mapped = true;
 	} else if (others) {
 		mapped = ost_table_allows(&mmu->table, fault->gfn, fault->write);
@@ -411,6 +412,7 @@ enum ost_fault_result ost_mmu_fault(struct ost_vcpu *vcpu, gpa_t gpa, u32 flags)
 	struct fault fault __uninitialized;
 	enum ost_fault_result result;
 
+	fault.vcpu = vcpu;
 	fault.vm = vcpu->vm;
 	fault.gfn = gpa >> PAGE_SHIFT;
 	fault.write = flags & OST_FAULT_WRITE;
