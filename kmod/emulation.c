@@ -183,6 +183,7 @@ static int emul_read(struct ost_emul *e, u64 linear, void *buf, unsigned int len
 static int write_access(struct ost_emul *e, struct access *a, const void *buf)
 {
 	struct ost_vcpu *vcpu = vcpu_of(e);
+	int done;
 	u32 i;
 
 	ost_mmio_start(vcpu, true);
@@ -200,8 +201,12 @@ static int write_access(struct ost_emul *e, struct access *a, const void *buf)
 		if (s->len > OST_EMUL_MAX_ACCESS)
 			continue;
 		trace_ost_mmio(vcpu, true, s->gpa, s->len, ost_mmio_value(data, s->len));
-		if (ost_mmio_kernel(vcpu, s->gpa, s->len, (void *)data, true))
-			ost_mmio_add(vcpu, s->gpa, s->len, data);
+		done = ost_mmio_kernel(vcpu, s->gpa, s->len, (void *)data, true);
+		if (done < 0)
+			done = 0;
+		else if (!done)
+			continue;
+		ost_mmio_add(vcpu, s->gpa + done, s->len - done, data + done);
 	}
 	if (vcpu->io.nr_parts) {
 		vcpu->io.posted = true;
@@ -289,14 +294,17 @@ static int emul_pio(struct ost_emul *e, u16 port, unsigned int size, bool in, vo
 		int r = in ? ost_bus_read(vcpu, bus, port, size, buf + i * size)
 			   : ost_bus_write(vcpu, bus, port, size, buf + i * size);
 
-		if (r && i == 0)
+		/* What the kernel did not take of an OUTS is userspace's: a ring has become full. */
+		if (r && (i == 0 || !in))
 			break;
 		/* The port was in the kernel a moment ago: it is being taken away. */
-		if (r && in)
+		if (r)
 			memset(buf + i * size, 0xff, size);
 	}
 	if (i == count)
 		return OST_EMUL_OK;
+	buf += i * size;
+	count -= i;
 
 	vcpu->io.pio_port = port;
 	vcpu->io.pio_size = size;

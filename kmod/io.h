@@ -79,7 +79,7 @@ int ost_exit_pio(struct ost_vcpu *vcpu, u16 port, u32 size, bool in);
 
 /*
  * Device memory (mmio.c). Accesses the kernel's own devices, up to 8 bytes at a time: 0, or -EOPNOTSUPP
- * where there is none. [vcpu or atomic]
+ * where there is none, or how many bytes of a write they took if that is not all. [vcpu or atomic]
  */
 int ost_mmio_kernel(struct ost_vcpu *vcpu, gpa_t gpa, u32 len, void *data, bool write);
 /* An access of userspace's begins, and has this part (of which there are at most two). */

@@ -28,12 +28,14 @@ int ost_mmio_kernel(struct ost_vcpu *vcpu, gpa_t gpa, u32 len, void *data, bool 
 		else
 			r = write ? ost_bus_write(vcpu, &vcpu->vm->mmio_bus, gpa, n, data)
 				  : ost_bus_read(vcpu, &vcpu->vm->mmio_bus, gpa, n, data);
+		if (!r || !done)
+			continue;
+		/* Not all pieces of a write are the kernel's: its ring for them may have become full. */
+		if (write)
+			return done;
 		/* A device that took the first piece has the rest, or it is lost as on a bus. */
-		if (r && done) {
-			if (!write)
-				memset(data, 0xff, n);
-			r = 0;
-		}
+		memset(data, 0xff, n);
+		r = 0;
 	}
 	return r;
 }

@@ -123,6 +123,12 @@ int ost_handle_requests(struct ost_vcpu *vcpu)
 
 	if (unlikely(test_bit(OST_REQ_VM_DEAD, &vcpu->requests)))
 		return -EIO;
+	if (unlikely(ost_request_take(vcpu, OST_REQ_DIRTY_RING)) && ost_dirty_ring_full(vcpu)) {
+		/* Until there is room again. */
+		ost_request(vcpu, OST_REQ_DIRTY_RING);
+		vcpu->run->exit_reason = KVM_EXIT_DIRTY_RING_FULL;
+		return OST_USER;
+	}
 	if (ost_request_take(vcpu, OST_REQ_TRIPLE_FAULT)) {
 		vcpu->run->exit_reason = KVM_EXIT_SHUTDOWN;
 		return OST_USER;

@@ -317,6 +317,8 @@ int ost_vcpu_run(struct ost_vcpu *vcpu)
 			r = run_loop(vcpu);
 	}
 	ost_vcpu_preemptible(vcpu);
+	if (unlikely(vcpu->dirty_ring.entries))
+		ost_dirty_ring_sync(vcpu);
 	if (r == -EINTR)
 		run->exit_reason = KVM_EXIT_INTR;
 	if (r == OST_USER)

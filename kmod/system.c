@@ -10,10 +10,12 @@
 #include <linux/miscdevice.h>
 #include <linux/module.h>
 #include "backend.h"
+#include "compat_kvm.h"
 #include "cpuid.h"
 #include "fpu.h"
 #include "ioctl.h"
 #include "irqchip/irqchip.h"
+#include "mmu/dirty_ring.h"
 #include "msr.h"
 #include "system.h"
 #include "vcpu.h"
@@ -45,6 +47,9 @@ long ost_check_extension(struct ost_vm *vm, unsigned long cap)
 	case KVM_CAP_IRQFD_RESAMPLE:
 	case KVM_CAP_IOEVENTFD:
 	case KVM_CAP_IOEVENTFD_ANY_LENGTH:
+	case KVM_CAP_COALESCED_PIO:
+	case KVM_CAP_USER_MEMORY2:
+	case KVM_CAP_MMU_SHADOW_CACHE_CONTROL:
 	case KVM_CAP_SIGNAL_MSI:
 	case KVM_CAP_SET_IDENTITY_MAP_ADDR:
 	case KVM_CAP_VCPU_EVENTS:
@@ -57,6 +62,8 @@ long ost_check_extension(struct ost_vm *vm, unsigned long cap)
 	case KVM_CAP_INTERNAL_ERROR_DATA:
 	case KVM_CAP_IMMEDIATE_EXIT:
 	case KVM_CAP_CHECK_EXTENSION_VM:
+	case KVM_CAP_ENABLE_CAP:
+	case KVM_CAP_ENABLE_CAP_VM:
 		return 1;
 	case KVM_CAP_XSAVE2: {
 		u32 size = ost_fpu_xsave2_size();
@@ -75,6 +82,13 @@ long ost_check_extension(struct ost_vm *vm, unsigned long cap)
 		return OST_MAX_VCPU_ID + 1;
 	case KVM_CAP_IRQ_ROUTING:
 		return OST_MAX_GSI_ROUTES;	/* the ABI's clients take it for the number */
+	case KVM_CAP_COALESCED_MMIO:
+		return KVM_COALESCED_MMIO_PAGE_OFFSET;
+	case KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2:
+		return KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE | KVM_DIRTY_LOG_INITIALLY_SET;
+	case KVM_CAP_DIRTY_LOG_RING:
+	case KVM_CAP_DIRTY_LOG_RING_ACQ_REL:
+		return OST_DIRTY_RING_MAX * sizeof(struct kvm_dirty_gfn);
 	case KVM_CAP_NR_MEMSLOTS:
 		return OST_MAX_SLOTS;
 	case KVM_CAP_SYNC_MMU:
@@ -100,8 +114,8 @@ static long check_extension(void *obj, unsigned long arg)
 
 static long get_vcpu_mmap_size(void *obj, unsigned long arg)
 {
-	/* struct kvm_run's page, and one for the data of port I/O */
-	return arg ? -EINVAL : 2 * PAGE_SIZE;
+	/* struct kvm_run's page, one for the data of port I/O, and the ring of coalesced writes */
+	return arg ? -EINVAL : 3 * PAGE_SIZE;
 }
 
 static long get_supported_cpuid(void *obj, unsigned long arg)

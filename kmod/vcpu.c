@@ -13,6 +13,7 @@
 #include <asm/tsc.h>
 #include "backend.h"
 #include "compat.h"
+#include "enable_cap.h"
 #include "ioctl.h"
 #include "msr.h"
 #include "state.h"
@@ -119,6 +120,24 @@ void ost_vcpu_put(struct ost_vcpu *vcpu)
 	preempt_enable();
 }
 
+struct ost_vcpu *ost_vcpu_here(struct ost_vm *vm)
+{
+	struct ost_vcpu *vcpu, *here = NULL;
+	u32 i;
+
+	/* One that is loaded on this CPU is so by this thread: others' are put as they are scheduled out. */
+	preempt_disable();
+	ost_for_each_vcpu(i, vcpu, vm) {
+		if (vcpu == this_cpu_read(last_vcpu)) {
+			if (vcpu->loaded && vcpu->cpu == smp_processor_id())
+				here = vcpu;
+			break;
+		}
+	}
+	preempt_enable();
+	return here;
+}
+
 void ost_vcpu_preemptible(struct ost_vcpu *vcpu)
 {
 	if (!vcpu->fpu.loaded)
@@ -213,9 +232,12 @@ static struct ost_vcpu *vcpu_new(struct ost_vm *vm, u32 id)
 		goto err_pages;
 	vcpu->run = page_address(vcpu->run_page);
 	ost_cpuid_create(vcpu);
-	r = ost_fpu_create(vcpu);
+	r = ost_dirty_ring_create(vcpu);
 	if (r)
 		goto err_pages;
+	r = ost_fpu_create(vcpu);
+	if (r)
+		goto err_ring;
 	r = ost_msr_create(vcpu);
 	if (r)
 		goto err_fpu;
@@ -243,6 +265,8 @@ err_msr:
 	ost_msr_destroy(vcpu);
 err_fpu:
 	ost_fpu_destroy(vcpu);
+err_ring:
+	ost_dirty_ring_destroy(vcpu);
 err_pages:
 	if (vcpu->pio_page)
 		__free_page(vcpu->pio_page);
@@ -263,6 +287,7 @@ void ost_vcpu_destroy(struct ost_vcpu *vcpu)
 	ost_msr_destroy(vcpu);
 	ost_fpu_destroy(vcpu);
 	/* The mapping of these holds the file, so nobody maps them any more. */
+	ost_dirty_ring_destroy(vcpu);
 	__free_page(vcpu->pio_page);
 	__free_page(vcpu->run_page);
 	kvfree(vcpu);
@@ -343,8 +368,13 @@ static vm_fault_t vcpu_fault(struct vm_fault *vmf)
 	case 1:
 		vmf->page = vcpu->pio_page;
 		break;
+	case KVM_COALESCED_MMIO_PAGE_OFFSET:
+		vmf->page = vcpu->vm->coalesced.page;
+		break;
 	default:
-		return VM_FAULT_SIGBUS;
+		vmf->page = ost_dirty_ring_page(vcpu, vmf->pgoff);
+		if (!vmf->page)
+			return VM_FAULT_SIGBUS;
 	}
 	get_page(vmf->page);
 	return 0;
@@ -356,6 +386,12 @@ static const struct vm_operations_struct vcpu_vm_ops = {
 
 static int vcpu_mmap(struct file *file, struct vm_area_struct *vma)
 {
+	const struct ost_vcpu *vcpu = file->private_data;
+
+	/* A private copy of a ring would be one that never changes again. */
+	if (ost_dirty_ring_overlaps(vcpu, vma->vm_pgoff, vma_pages(vma)) &&
+	    ((vma->vm_flags & VM_EXEC) || !(vma->vm_flags & VM_SHARED)))
+		return -EINVAL;
 	vma->vm_ops = &vcpu_vm_ops;
 	return 0;
 }
@@ -562,6 +598,11 @@ static long set_signal_mask(void *obj, unsigned long arg)
 	return 0;
 }
 
+static int enable_cap(void *vcpu, void *arg)
+{
+	return ost_vcpu_enable_cap(vcpu, arg);
+}
+
 static const struct ost_ioctl vcpu_ioctls[] = {
 	{ .cmd = KVM_GET_REGS, .copy = OST_OUT | OST_WHOLE, .fn = get_regs, .reads = OST_READS_REGS },
 	{ .cmd = KVM_SET_REGS, .copy = OST_IN, .fn = set_regs, .reads = OST_READS_NOTHING },
@@ -588,6 +629,7 @@ static const struct ost_ioctl vcpu_ioctls[] = {
 	{ .cmd = KVM_SET_TSC_KHZ, .raw = set_tsc_khz },
 	{ .cmd = KVM_GET_TSC_KHZ, .raw = get_tsc_khz },
 	{ .cmd = KVM_KVMCLOCK_CTRL, .raw = kvmclock_ctrl },
+	{ .cmd = KVM_ENABLE_CAP, .copy = OST_IN, .fn = enable_cap },
 	{ .cmd = KVM_GET_XSAVE, .copy = OST_OUT, .fn = get_xsave },
 	{ .cmd = KVM_SET_XSAVE, .copy = OST_IN, .fn = set_xsave },
 	{ .cmd = KVM_GET_XCRS, .copy = OST_OUT, .fn = get_xcrs },

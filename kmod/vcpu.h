@@ -23,6 +23,7 @@
 #include "msr.h"
 #include "stats.h"
 #include "emulate/emulate.h"
+#include "mmu/dirty_ring.h"
 
 /* Order of the GPRs is the hardware's encoding (ModRM). */
 enum ost_reg {
@@ -49,6 +50,7 @@ enum ost_req {
 	OST_REQ_TRIPLE_FAULT,	/* answer KVM_EXIT_SHUTDOWN */
 	OST_REQ_VM_DEAD,	/* KVM_RUN answers -EIO from now on; never cleared */
 	OST_REQ_LEAVE,		/* nothing but to have left the guest (ost_request_all) */
+	OST_REQ_DIRTY_RING,	/* its dirty ring is nearly full: KVM_EXIT_DIRTY_RING_FULL */
 	OST_REQ_APIC_TIMER,	/* an expired LAPIC timer waits to be put into the IRR */
 	OST_NR_REQS,
 };
@@ -140,6 +142,7 @@ struct ost_vcpu {
 	struct ost_cpuid cpuid;
 	struct ost_clock clock;
 	struct ost_msrs msr;
+	struct ost_dirty_ring dirty_ring;
 	struct ost_lapic *apic;	/* NULL without an in-kernel irqchip */
 	u32 pending_ipi_vector;	/* SIPI vector [any] */
 	unsigned long pending_init_sipi; /* [any] bits: 0 INIT, 1 SIPI */
@@ -199,6 +202,9 @@ void ost_vcpu_put(struct ost_vcpu *vcpu);
  * that it returns in context [vcpu]. Nothing when that was done already.
  */
 void ost_vcpu_preemptible(struct ost_vcpu *vcpu);
+
+/* The VM's vCPU whose ioctl this thread is in, if it is loaded; or NULL. Any context but interrupts. */
+struct ost_vcpu *ost_vcpu_here(struct ost_vm *vm);
 
 /* KVM_CREATE_VCPU: the new fd, or -errno. */
 int ost_vcpu_create(struct ost_vm *vm, u32 id);

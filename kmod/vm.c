@@ -10,8 +10,11 @@
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 #include "backend.h"
+#include "compat_kvm.h"
+#include "enable_cap.h"
 #include "hw.h"
 #include "ioctl.h"
+#include "mmu/dirty_ring.h"
 #include "system.h"
 #include "vcpu.h"
 #include "vm.h"
@@ -34,6 +37,7 @@ static void vm_free(struct ost_vm *vm)
 	for (i = 0; i < vm->nr_vcpus; i++)
 		ost_vcpu_destroy(vm->vcpus[i]);
 	ost_ioeventfd_release(vm);
+	ost_coalesced_destroy(vm);
 	ost_bus_destroy(&vm->pio_bus);
 	ost_bus_destroy(&vm->mmio_bus);
 	ost_backend->vm_destroy(vm);
@@ -118,9 +122,50 @@ static int vm_set_region(void *vm, void *arg)
 	return ost_mmu_set_region(vm, arg);
 }
 
+static int vm_set_region2(void *vm, void *arg)
+{
+	const struct kvm_userspace_memory_region2 *from = arg;
+	/*
+	 * What follows these belongs to a flag that there is not, and is not looked at: VMMs leave it as it was on
+	 * their stack.
+	 */
+	struct kvm_userspace_memory_region region = {
+		.slot = from->slot,
+		.flags = from->flags,
+		.guest_phys_addr = from->guest_phys_addr,
+		.memory_size = from->memory_size,
+		.userspace_addr = from->userspace_addr,
+	};
+
+	return ost_mmu_set_region(vm, &region);
+}
+
+static long vm_set_nr_mmu_pages(void *vm, unsigned long arg)
+{
+	return ost_mmu_set_nr_pages(vm, arg);
+}
+
+static long vm_get_nr_mmu_pages(void *obj, unsigned long arg)
+{
+	struct ost_vm *vm = obj;
+
+	/* The ABI's answer is an int. */
+	return min_t(unsigned long, READ_ONCE(vm->mmu.max_tables), INT_MAX);
+}
+
 static int vm_get_dirty_log(void *vm, void *arg)
 {
 	return ost_mmu_get_dirty_log(vm, arg);
+}
+
+static int vm_clear_dirty_log(void *vm, void *arg)
+{
+	return ost_mmu_clear_dirty_log(vm, arg);
+}
+
+static long vm_reset_dirty_rings(void *vm, unsigned long arg)
+{
+	return ost_dirty_rings_reset(vm);
 }
 
 static long vm_set_tss_addr(void *obj, unsigned long arg)
@@ -255,6 +300,16 @@ static int vm_ioeventfd(void *vm, void *arg)
 	return ost_ioeventfd(vm, arg);
 }
 
+static int vm_register_coalesced(void *vm, void *arg)
+{
+	return ost_coalesced_register(vm, arg);
+}
+
+static int vm_unregister_coalesced(void *vm, void *arg)
+{
+	return ost_coalesced_unregister(vm, arg);
+}
+
 static int vm_get_clock(void *vm, void *arg)
 {
 	ost_clock_get(vm, arg);
@@ -266,11 +321,19 @@ static int vm_set_clock(void *vm, void *arg)
 	return ost_clock_set(vm, arg);
 }
 
+static int vm_enable_cap(void *vm, void *arg)
+{
+	return ost_vm_enable_cap(vm, arg);
+}
+
 static const struct ost_ioctl vm_ioctls[] = {
 	{ .cmd = KVM_CHECK_EXTENSION, .raw = vm_check_extension },
 	{ .cmd = KVM_CREATE_VCPU, .raw = vm_create_vcpu },
 	{ .cmd = KVM_GET_DIRTY_LOG, .copy = OST_IN, .fn = vm_get_dirty_log },
+	{ .cmd = KVM_SET_NR_MMU_PAGES, .raw = vm_set_nr_mmu_pages },
+	{ .cmd = KVM_GET_NR_MMU_PAGES, .raw = vm_get_nr_mmu_pages },
 	{ .cmd = KVM_SET_USER_MEMORY_REGION, .copy = OST_IN, .fn = vm_set_region },
+	{ .cmd = KVM_SET_USER_MEMORY_REGION2, .copy = OST_IN, .fn = vm_set_region2 },
 	{ .cmd = KVM_SET_TSS_ADDR, .raw = vm_set_tss_addr },
 	{ .cmd = KVM_SET_IDENTITY_MAP_ADDR, .copy = OST_IN, .fn = vm_set_identity_map_addr },
 	{ .cmd = KVM_CREATE_IRQCHIP, .raw = vm_create_irqchip },
@@ -278,6 +341,8 @@ static const struct ost_ioctl vm_ioctls[] = {
 	{ .cmd = KVM_GET_IRQCHIP, .copy = OST_IN | OST_OUT, .fn = vm_get_irqchip },
 	{ .cmd = KVM_SET_IRQCHIP, .copy = OST_IN, .fn = vm_set_irqchip },
 	{ .cmd = KVM_IRQ_LINE_STATUS, .copy = OST_IN | OST_OUT, .fn = vm_irq_line },
+	{ .cmd = KVM_REGISTER_COALESCED_MMIO, .copy = OST_IN, .fn = vm_register_coalesced },
+	{ .cmd = KVM_UNREGISTER_COALESCED_MMIO, .copy = OST_IN, .fn = vm_unregister_coalesced },
 	{ .cmd = KVM_SET_GSI_ROUTING, .raw = vm_set_gsi_routing },
 	{ .cmd = KVM_REINJECT_CONTROL, .raw = vm_reinject },
 	{ .cmd = KVM_IRQFD, .copy = OST_IN, .fn = vm_irqfd },
@@ -287,6 +352,9 @@ static const struct ost_ioctl vm_ioctls[] = {
 	{ .cmd = KVM_GET_CLOCK, .copy = OST_OUT, .fn = vm_get_clock },
 	{ .cmd = KVM_GET_PIT2, .copy = OST_OUT, .fn = vm_get_pit2 },
 	{ .cmd = KVM_SET_PIT2, .copy = OST_IN, .fn = vm_set_pit2 },
+	{ .cmd = KVM_ENABLE_CAP, .copy = OST_IN, .fn = vm_enable_cap },
+	{ .cmd = KVM_CLEAR_DIRTY_LOG, .copy = OST_IN, .fn = vm_clear_dirty_log },
+	{ .cmd = KVM_RESET_DIRTY_RINGS, .raw = vm_reset_dirty_rings },
 	{ .cmd = KVM_SIGNAL_MSI, .copy = OST_IN, .fn = vm_signal_msi },
 };
 
@@ -333,8 +401,10 @@ static struct ost_vm *vm_new(void)
 	vm->identity_map_addr = 0xfffbc000;
 	ost_irqs_init(vm);
 	ost_clock_vm_init(vm);
-	if (init_srcu_struct(&vm->srcu))
+	if (ost_coalesced_create(vm))
 		goto err_free;
+	if (init_srcu_struct(&vm->srcu))
+		goto err_coalesced;
 	r = ost_hw_get();
 	if (r)
 		goto err_srcu;
@@ -356,6 +426,8 @@ err_hw:
 	ost_hw_put();
 err_srcu:
 	cleanup_srcu_struct(&vm->srcu);
+err_coalesced:
+	ost_coalesced_destroy(vm);
 err_free:
 	ost_clock_vm_destroy(vm);
 	kvfree(vm);

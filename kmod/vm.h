@@ -14,6 +14,7 @@
 #include <linux/xarray.h>
 #include "ost.h"
 #include "clock.h"
+#include "coalesced.h"
 #include "io.h"
 #include "mmu/mmu.h"
 #include "irqchip/irqchip.h"
@@ -43,6 +44,7 @@ struct ost_vm {
 	struct ost_mmu mmu;
 	struct ost_bus pio_bus, mmio_bus;
 	struct list_head ioeventfds; /* guarded by lock */
+	struct ost_coalesced coalesced;
 	struct ost_irqs irqs;	/* irqchips, routing, irqfds */
 	struct ost_vm_clock clock;
 

@@ -130,7 +130,7 @@ int ost_gpa_write(struct ost_vm *vm, gpa_t gpa, const void *buf, u32 len)
 		err = write_user(access_address(slot, gpa), buf, part);
 		/* Also after an error: some of it may have been written. */
 		for (gfn = gpa >> PAGE_SHIFT; gfn <= (gpa + part - 1) >> PAGE_SHIFT; gfn++)
-			ost_mark_dirty(slot, gfn);
+			ost_mark_dirty(vm, NULL, slot, gfn);
 		gpa += part;
 		buf += part;
 		len -= part;
@@ -205,7 +205,7 @@ int ost_gpa_cmpxchg(struct ost_vm *vm, gpa_t gpa, void *old, const void *new, u3
 	if (slot) {
 		err = cmpxchg_user(access_address(slot, gpa), old, new, len);
 		if (!err)
-			ost_mark_dirty(slot, gpa >> PAGE_SHIFT);
+			ost_mark_dirty(vm, NULL, slot, gpa >> PAGE_SHIFT);
 	}
 	srcu_read_unlock(&vm->srcu, srcu);
 	return err;

@@ -12,10 +12,18 @@
  * later ones are seen by the dirty bit, which is set from that fault on and cleared with the page's
  * bit in the log. So a page of a logged slot that is writable and marked dirty in the table is in
  * the log, or in the notes of some vCPU, which are collected before the log is taken.
+ *
+ * With KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2 the VMM takes bits by KVM_CLEAR_DIRTY_LOG, and KVM_GET_DIRTY_LOG
+ * only looks at them.
+ *
+ * In a VM with dirty rings (dirty_ring.c) a page whose bit becomes set is put into a ring instead, and the bit
+ * says that it is in one: it is cleared when the VMM gives the ring's entry back.
  */
 #include <linux/bitmap.h>
 #include <linux/mm.h>
+#include <linux/nospec.h>
 #include <linux/slab.h>
+#include <linux/string.h>
 #include <linux/uaccess.h>
 #include "../backend.h"
 #include "../vcpu.h"
@@ -31,7 +39,18 @@ struct ost_dirty_log {
 	unsigned long bitmap[];
 };
 
-struct ost_dirty_log *ost_dirty_log_new(u64 npages)
+static void set_all(struct ost_dirty_log *log, u64 npages)
+{
+	u64 i;
+
+	for (i = 0; i < npages / BITS_PER_LONG; i++)
+		log->bitmap[i] = ~0UL;
+	if (npages % BITS_PER_LONG)
+		log->bitmap[i] = ~0UL >> (BITS_PER_LONG - npages % BITS_PER_LONG);
+	bitmap_set(log->summary, 0, log->nr_groups);
+}
+
+struct ost_dirty_log *ost_dirty_log_new(u64 npages, bool dirty)
 {
 	u64 nr_words = BITS_TO_LONGS(npages);
 	u64 nr_groups = DIV_ROUND_UP(npages, GROUP_PAGES);
@@ -45,6 +64,8 @@ struct ost_dirty_log *ost_dirty_log_new(u64 npages)
 	log->nr_words = nr_words;
 	log->nr_groups = nr_groups;
 	log->summary = &log->bitmap[nr_words];
+	if (dirty)
+		set_all(log, npages);
 	return log;
 }
 
@@ -53,7 +74,12 @@ void ost_dirty_log_free(struct ost_dirty_log *log)
 	kvfree(log);
 }
 
-void ost_mark_dirty(const struct ost_memslot *slot, gfn_t gfn)
+void ost_dirty_log_clear(struct ost_dirty_log *log)
+{
+	memset(log->bitmap, 0, (log->nr_words + BITS_TO_LONGS(log->nr_groups)) * sizeof(long));
+}
+
+void ost_mark_dirty(struct ost_vm *vm, struct ost_vcpu *vcpu, const struct ost_memslot *slot, gfn_t gfn)
 {
 	struct ost_dirty_log *log = slot->log;
 	u64 page = gfn - slot->base_gfn;
@@ -63,12 +89,15 @@ void ost_mark_dirty(const struct ost_memslot *slot, gfn_t gfn)
 	/* A full barrier even if the bit was set: the write comes before this look at it. */
 	if (test_and_set_bit(page, log->bitmap))
 		return;
-	if (!test_bit(page / GROUP_PAGES, log->summary))
+	if (unlikely(vm->mmu.ring_entries))
+		ost_dirty_ring_push(vm, vcpu, slot->id, page);
+	else if (!test_bit(page / GROUP_PAGES, log->summary))
 		set_bit(page / GROUP_PAGES, log->summary);
 }
 
-void ost_mmu_mark_written(struct ost_vm *vm, const u64 *gpas, u32 nr)
+void ost_mmu_mark_written(struct ost_vcpu *vcpu, const u64 *gpas, u32 nr)
 {
+	struct ost_vm *vm = vcpu->vm;
 	int srcu = srcu_read_lock(&vm->srcu);
 	struct ost_memslots *slots = ost_slots(vm);
 	u32 i;
@@ -78,7 +107,7 @@ void ost_mmu_mark_written(struct ost_vm *vm, const u64 *gpas, u32 nr)
 		const struct ost_memslot *slot = ost_slots_find(slots, gfn);
 
 		if (slot)
-			ost_mark_dirty(slot, gfn);
+			ost_mark_dirty(vm, vcpu, slot, gfn);
 	}
 	srcu_read_unlock(&vm->srcu, srcu);
 }
@@ -114,6 +143,15 @@ static bool protect_word(struct ost_vm *vm, gfn_t gfn, unsigned long bits)
 	return flush;
 }
 
+bool ost_dirty_log_rearm(struct ost_vm *vm, const struct ost_memslot *slot, u64 page)
+{
+	gfn_t gfn = slot->base_gfn + page;
+
+	lockdep_assert_held_write(&vm->mmu.lock);
+	clear_bit(page, slot->log->bitmap);
+	return ost_table_protect(&vm->mmu.table, &gfn, gfn + 1, U32_MAX);
+}
+
 static void give_back(struct ost_dirty_log *log, u64 first_word, const unsigned long *words, u32 nr)
 {
 	u32 i, bit;
@@ -121,6 +159,11 @@ static void give_back(struct ost_dirty_log *log, u64 first_word, const unsigned 
 	for (i = 0; i < nr; i++)
 		for_each_set_bit(bit, &words[i], BITS_PER_LONG)
 			set_bit(bit, &log->bitmap[first_word + i]);
+}
+
+static u32 group_words(const struct ost_dirty_log *log, u64 first_word)
+{
+	return min_t(u64, log->nr_words - first_word, GROUP_WORDS);
 }
 
 /*
@@ -132,7 +175,7 @@ static int take_group(struct ost_vm *vm, const struct ost_memslot *slot, u64 gro
 {
 	struct ost_dirty_log *log = slot->log;
 	u64 first_word = group * GROUP_WORDS;
-	u32 nr = min_t(u64, log->nr_words - first_word, GROUP_WORDS);
+	u32 nr = group_words(log, first_word);
 	unsigned long words[GROUP_WORDS];
 	u32 i;
 
@@ -152,6 +195,26 @@ static int take_group(struct ost_vm *vm, const struct ost_memslot *slot, u64 gro
 	return -EFAULT;
 }
 
+/*
+ * Shows a group's bits. Its bit in the summary was taken before they are read, with a full barrier: a page that
+ * is marked later than that puts it back.
+ */
+static int show_group(struct ost_dirty_log *log, u64 group, unsigned long __user *bitmap)
+{
+	u64 first_word = group * GROUP_WORDS;
+	u32 nr = group_words(log, first_word);
+	unsigned long words[GROUP_WORDS], any = 0;
+	u32 i;
+
+	for (i = 0; i < nr; i++) {
+		words[i] = READ_ONCE(log->bitmap[first_word + i]);
+		any |= words[i];
+	}
+	if (any)
+		set_bit(group, log->summary);
+	return copy_to_user(bitmap + first_word, words, nr * sizeof(words[0])) ? -EFAULT : 0;
+}
+
 static int take_log(struct ost_vm *vm, const struct ost_memslot *slot, unsigned long __user *bitmap)
 {
 	struct ost_dirty_log *log = slot->log;
@@ -165,29 +228,44 @@ static int take_log(struct ost_vm *vm, const struct ost_memslot *slot, unsigned 
 		if (READ_ONCE(log->summary[word]))
 			groups = xchg(&log->summary[word], 0);
 		while (groups) {
-			unsigned int bit = __ffs(groups);
+			u64 group = word * BITS_PER_LONG + __ffs(groups);
 
-			err = take_group(vm, slot, word * BITS_PER_LONG + bit, bitmap, &flush);
+			err = vm->mmu.manual_log ? show_group(log, group, bitmap)
+						 : take_group(vm, slot, group, bitmap, &flush);
 			if (err)
 				break;
 			groups &= groups - 1;
 			cond_resched();
 		}
 		for (; groups; groups &= groups - 1)
-			set_bit(__ffs(groups), &log->summary[word]);
+			set_bit(word * BITS_PER_LONG + __ffs(groups), log->summary);
 	}
 	if (flush)
 		ost_mmu_flush(vm);
 	return err;
 }
 
+/* The slot of a call, which is logged; or an error. */
+static const struct ost_memslot *logged_slot(struct ost_vm *vm, u32 id)
+{
+	const struct ost_memslot *slot;
+
+	/* A log that the rings have taken the place of. */
+	if (vm->mmu.ring_entries)
+		return ERR_PTR(-ENXIO);
+	if (id >= OST_MAX_SLOTS)
+		return ERR_PTR(-EINVAL);
+	slot = ost_slots_by_id(ost_slots(vm), id);
+	return slot && slot->log ? slot : ERR_PTR(-ENOENT);
+}
+
 static int get_dirty_log(struct ost_vm *vm, const struct kvm_dirty_log *args)
 {
-	const struct ost_memslot *slot = ost_slots_by_id(ost_slots(vm), args->slot);
+	const struct ost_memslot *slot = logged_slot(vm, args->slot);
 	unsigned long __user *bitmap = args->dirty_bitmap;
 
-	if (!slot || !slot->log)
-		return -ENOENT;
+	if (IS_ERR(slot))
+		return PTR_ERR(slot);
 	/* Also finds out that it can be written before any bit is taken. */
 	if (clear_user(bitmap, slot->log->nr_words * sizeof(*bitmap)))
 		return -EFAULT;
@@ -199,10 +277,88 @@ int ost_mmu_get_dirty_log(struct ost_vm *vm, const struct kvm_dirty_log *args)
 {
 	int err;
 
-	if (args->slot >= OST_MAX_SLOTS)
-		return -EINVAL;
 	mutex_lock(&vm->mmu.slots_lock);
 	err = get_dirty_log(vm, args);
 	mutex_unlock(&vm->mmu.slots_lock);
 	return err;
+}
+
+/* Takes those of the bits in `words` that are set in the log, from its word `first` on. True for a flush. */
+static bool clear_words(struct ost_vm *vm, const struct ost_memslot *slot, u64 first,
+			const unsigned long *words, u32 nr)
+{
+	struct ost_dirty_log *log = slot->log;
+	bool flush = false;
+	u32 i;
+
+	write_lock(&vm->mmu.lock);
+	for (i = 0; i < nr; i++) {
+		u64 word = array_index_nospec(first + i, log->nr_words);
+		unsigned long taken;
+
+		if (!words[i])
+			continue;
+		taken = atomic_long_fetch_andnot(words[i], (atomic_long_t *)&log->bitmap[word]) & words[i];
+		flush |= protect_word(vm, slot->base_gfn + word * BITS_PER_LONG, taken);
+	}
+	write_unlock(&vm->mmu.lock);
+	return flush;
+}
+
+static int clear_dirty_log(struct ost_vm *vm, const struct kvm_clear_dirty_log *args)
+{
+	const struct ost_memslot *slot = logged_slot(vm, args->slot);
+	const unsigned long __user *bitmap = args->dirty_bitmap;
+	unsigned long words[GROUP_WORDS];
+	u64 word, end;
+	bool flush = false;
+	int err = 0;
+	u32 nr;
+
+	if (IS_ERR(slot))
+		return PTR_ERR(slot);
+	/* Whole words, but where the slot ends. */
+	if (args->first_page % BITS_PER_LONG || args->first_page > slot->npages ||
+	    args->num_pages > slot->npages - args->first_page)
+		return -EINVAL;
+	if (args->num_pages % BITS_PER_LONG && args->num_pages != slot->npages - args->first_page)
+		return -EINVAL;
+
+	word = args->first_page / BITS_PER_LONG;
+	for (end = word + BITS_TO_LONGS((u64)args->num_pages); word < end; word += nr, bitmap += nr) {
+		nr = min_t(u64, end - word, GROUP_WORDS);
+		if (copy_from_user(words, bitmap, nr * sizeof(words[0]))) {
+			err = -EFAULT;
+			break;
+		}
+		flush |= clear_words(vm, slot, word, words, nr);
+		cond_resched();
+	}
+	if (flush)
+		ost_mmu_flush(vm);
+	return err;
+}
+
+int ost_mmu_clear_dirty_log(struct ost_vm *vm, const struct kvm_clear_dirty_log *args)
+{
+	int err;
+
+	mutex_lock(&vm->mmu.slots_lock);
+	err = clear_dirty_log(vm, args);
+	mutex_unlock(&vm->mmu.slots_lock);
+	return err;
+}
+
+int ost_mmu_set_manual_log(struct ost_vm *vm, const u64 *args)
+{
+	u64 known = KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE;
+
+	if (args[0] & KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE)
+		known |= KVM_DIRTY_LOG_INITIALLY_SET;
+	if (args[0] & ~known)
+		return -EINVAL;
+	mutex_lock(&vm->mmu.slots_lock);
+	vm->mmu.manual_log = args[0];
+	mutex_unlock(&vm->mmu.slots_lock);
+	return 0;
 }

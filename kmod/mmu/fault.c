@@ -15,6 +15,7 @@
 #include "internal.h"
 
 struct fault {
+	struct ost_vcpu *vcpu;
 	struct ost_vm *vm;
 	gfn_t gfn;
 	bool write, exec, atomic;
@@ -226,6 +227,11 @@ static bool is_stale(const struct fault *fault)
 	       ost_mmu_invalidated(mmu, fault->seq, fault->hva, fault->hva + PAGE_SIZE);
 }
 
+static bool at_limit(const struct ost_mmu *mmu)
+{
+	return atomic_long_read(&mmu->nr_tables) >= READ_ONCE(mmu->max_tables);
+}
+
 static bool add_table_page(struct fault *fault, gfp_t gfp)
 {
 	u64 *page = ost_table_page_alloc(&fault->vm->mmu, gfp);
@@ -278,7 +284,7 @@ static int try_map(struct fault *fault)
 	do {
 		err = ost_table_map(&mmu->table, &fault->cache, fault->gfn,
 				    page_to_pfn(fault->page), level, fault->writable, &flush);
-	} while (err == -ENOMEM && add_table_page(fault, GFP_NOWAIT | __GFP_NOWARN));
+	} while (err == -ENOMEM && !at_limit(mmu) && add_table_page(fault, GFP_NOWAIT | __GFP_NOWARN));
 	if (!err && fault->writable) {
 		/*
 		 * The host learns of the guest's writes only here. Under the lock, so that whoever
@@ -286,7 +292,7 @@ static int try_map(struct fault *fault)
 		 */
 		if (!PageDirty(compound_head(fault->page)))
 			set_page_dirty(fault->page);
-		ost_mark_dirty(&fault->slot, fault->gfn);
+		ost_mark_dirty(vm, fault->vcpu, &fault->slot, fault->gfn);
 	}
 	if (flush)
 		ost_mmu_flush(vm);
@@ -303,6 +309,8 @@ static enum ost_fault_result map_page(struct fault *fault, int (*try)(struct fau
 	while ((err = try(fault)) == -ENOMEM) {
 		if (fault->atomic)
 			return OST_FAULT_AGAIN;
+		if (unlikely(at_limit(&fault->vm->mmu)))
+			ost_mmu_zap_all(fault->vm);
 		while (fault->cache.nr < tables)
 			if (!add_table_page(fault, GFP_KERNEL))
 				return OST_FAULT_NOMEM;
@@ -327,7 +335,7 @@ static bool already_mapped(const struct fault *fault)
 	if (fault->generation != mmu->generation)
 		goto out;
 	if (logged && ost_table_unprotect(&mmu->table, fault->gfn)) {
-		ost_mark_dirty(&fault->slot, fault->gfn);
+		ost_mark_dirty(fault->vm, fault->vcpu, &fault->slot, fault->gfn);
 		mapped = true;
 	} else if (others) {
 		mapped = ost_table_allows(&mmu->table, fault->gfn, fault->write);
@@ -411,6 +419,7 @@ enum ost_fault_result ost_mmu_fault(struct ost_vcpu *vcpu, gpa_t gpa, u32 flags)
 	struct fault fault __uninitialized;
 	enum ost_fault_result result;
 
+	fault.vcpu = vcpu;
 	fault.vm = vcpu->vm;
 	fault.gfn = gpa >> PAGE_SHIFT;
 	fault.write = flags & OST_FAULT_WRITE;

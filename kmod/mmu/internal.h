@@ -5,6 +5,7 @@
 
 #include <linux/srcu.h>
 #include "../vm.h"
+#include "dirty_ring.h"
 #include "mmu.h"
 
 /* The slots, for whoever holds vm->srcu, slots_lock or mmu->lock. */
@@ -61,13 +62,21 @@ bool ost_mmu_invalidated(const struct ost_mmu *mmu, unsigned long seq, unsigned 
 
 /* --- Dirty log (dirty.c) --- */
 
-struct ost_dirty_log *ost_dirty_log_new(u64 npages);	/* all clean, or NULL */
+struct ost_dirty_log *ost_dirty_log_new(u64 npages, bool dirty); /* all clean or all dirty, or NULL */
 void ost_dirty_log_free(struct ost_dirty_log *log);	/* NULL is nothing */
+/* Nothing is dirty. Only while there are no vCPUs. */
+void ost_dirty_log_clear(struct ost_dirty_log *log);
 /*
- * The page was written. After the write, or, for a page that the guest may write from now on, under
- * mmu->lock after its entry was made writable. A slot without a log is nothing. Any context.
+ * The page was written by this vCPU, or, with NULL, by that whose ioctl the thread is in. After the write, or, for
+ * a page that the guest may write from now on, under mmu->lock after its entry was made writable. A slot without a
+ * log is nothing. Any context but interrupts.
  */
-void ost_mark_dirty(const struct ost_memslot *slot, gfn_t gfn);
+void ost_mark_dirty(struct ost_vm *vm, struct ost_vcpu *vcpu, const struct ost_memslot *slot, gfn_t gfn);
+/*
+ * The next write to the page, which lies in the slot and the slot has a log, is seen again. True when a TLB flush is
+ * due for that. mmu->lock held for writing.
+ */
+bool ost_dirty_log_rearm(struct ost_vm *vm, const struct ost_memslot *slot, u64 page);
 /*
  * Where the CPU notes writes: all that it has noted for the VM's vCPUs up to now is in the logs.
  * May sleep; mmu->lock not held.

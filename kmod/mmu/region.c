@@ -67,6 +67,15 @@ static void retire_slots(struct ost_vm *vm, struct ost_memslots *slots, bool wai
 	free_slots(slots);
 }
 
+/*
+ * With KVM_DIRTY_LOG_INITIALLY_SET the VMM copies everything first anyway, and has write permission taken bit by bit
+ * as it clears the log. Entries of rings there are none for pages that were written before.
+ */
+static bool logs_start_dirty(const struct ost_vm *vm)
+{
+	return (vm->mmu.manual_log & KVM_DIRTY_LOG_INITIALLY_SET) && !vm->mmu.ring_entries;
+}
+
 /* What becomes of the nested page table when slot `old` turns into `new` (either may be NULL). */
 static void update_table(struct ost_vm *vm, const struct ost_memslot *old,
 			 const struct ost_memslot *new, struct ost_freed_tables *freed)
@@ -79,8 +88,8 @@ static void update_table(struct ost_vm *vm, const struct ost_memslot *old,
 	if (!old)
 		return;
 	if (new && new->base_gfn == old->base_gfn && new->log) {
-		/* From now on every first write to a page has to fault. */
-		if (!old->log)
+		/* From now on every first write to a page has to fault, unless all count as written. */
+		if (!old->log && !logs_start_dirty(vm))
 			ost_mmu_protect(vm, old->base_gfn, ost_slot_end(old));
 		return;
 	}
@@ -146,7 +155,7 @@ static int set_slot(struct ost_vm *vm, const struct ost_memslot *old, struct ost
 		if (old)
 			new->log = old->log;
 		if (!new->log) {
-			log = ost_dirty_log_new(new->npages);
+			log = ost_dirty_log_new(new->npages, logs_start_dirty(vm));
 			if (!log)
 				return -ENOMEM;
 			new->log = log;

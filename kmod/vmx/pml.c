@@ -51,7 +51,7 @@ static void drain(struct ost_vmx_vcpu *vmx)
 	lockdep_assert_held(&pml->lock);
 	while (end && READ_ONCE(pml->log[end - 1]) != UNUSED)
 		end--;
-	ost_mmu_mark_written(vmx->vcpu.vm, &pml->log[end], pml->end - end);
+	ost_mmu_mark_written(&vmx->vcpu, &pml->log[end], pml->end - end);
 	pml->end = end;
 }
 

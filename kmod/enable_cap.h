@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* KVM_ENABLE_CAP: capabilities that a VMM has to ask for. */
+#ifndef OST_ENABLE_CAP_H
+#define OST_ENABLE_CAP_H
+
+#include <linux/kvm.h>
+
+struct ost_vcpu;
+struct ost_vm;
+
+/* 0, or -errno: EINVAL for a capability that is not one of these, or its arguments. May sleep. */
+int ost_vm_enable_cap(struct ost_vm *vm, const struct kvm_enable_cap *cap);
+/* [vcpu] */
+int ost_vcpu_enable_cap(struct ost_vcpu *vcpu, const struct kvm_enable_cap *cap);
+
+#endif
