@@ -7,6 +7,7 @@
 #include <asm/trapnr.h>
 #include "backend.h"
 #include "event.h"
+#include "io.h"
 #include "irqchip/irqchip.h"
 #include "trace.h"
 #include "vcpu.h"
@@ -90,6 +91,32 @@ int ost_debug_exception(struct ost_vcpu *vcpu, u64 dr6_bits)
 	return OST_RUN;
 }
 
+/*
+ * INT3 and INTO push the RIP behind them: what the VMM raises in their place has to know of the instruction, if it
+ * is there.
+ */
+static void find_soft_length(struct ost_vcpu *vcpu)
+{
+	struct ost_events *e = &vcpu->event;
+
+	e->exception.soft_len = 0;
+	e->exception.soft = false;
+	/* The emulator holds the instruction that userspace is about to finish. */
+	if (vcpu->io.complete)
+		return;
+	if (e->exception.vector == X86_TRAP_BP)
+		e->exception.soft_len = ost_insn_len(vcpu, OST_INSN_INT3);
+	else if (e->exception.vector == X86_TRAP_OF)
+		e->exception.soft_len = ost_insn_len(vcpu, OST_INSN_INTO);
+	e->exception.soft = e->exception.soft_len;
+}
+
+void ost_breakpoint(struct ost_vcpu *vcpu)
+{
+	queue_exception(vcpu, X86_TRAP_BP, false, 0, false, 0);
+	find_soft_length(vcpu);
+}
+
 /* CR2 and DR6 change when the exception is delivered, not when it is recognised. */
 static void apply_payload(struct ost_vcpu *vcpu)
 {
@@ -110,7 +137,7 @@ static void apply_payload(struct ost_vcpu *vcpu)
 		vcpu->dr6 &= ~(u64)DR_TRAP_BITS;
 		vcpu->dr6 |= OST_DR6_FIXED_1 | e->exception.payload;
 		vcpu->dr7 &= ~(u64)OST_DR7_GD;
-		ost_backend->update_debug(vcpu);
+		ost_debug_update(vcpu);
 		break;
 	}
 }
@@ -270,6 +297,13 @@ int ost_events_inject(struct ost_vcpu *vcpu)
 		full = true;
 	}
 
+	if (unlikely(vcpu->debug.control) && ost_debug_blocks_events(vcpu)) {
+		/* Nor is a lower TPR worth an exit. */
+		if (vcpu->apic)
+			ost_backend->update_tpr(vcpu, ost_lapic_cr8(vcpu), -1);
+		return 0;
+	}
+
 	collect_nmis(vcpu);
 	if (e->nmi.pending) {
 		if (!full && ost_backend->nmi_allowed(vcpu)) {
@@ -375,6 +409,8 @@ int ost_set_events(struct ost_vcpu *vcpu, const struct kvm_vcpu_events *in)
 	e->exception.vector = in->exception.nr;
 	e->exception.has_error_code = in->exception.has_error_code;
 	e->exception.error_code = in->exception.error_code;
+	if (e->exception.injected)
+		find_soft_length(vcpu);
 
 	memset(&e->interrupt, 0, sizeof(e->interrupt));
 	e->interrupt.injected = in->interrupt.injected;

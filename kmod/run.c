@@ -92,6 +92,13 @@ static int run_once(struct ost_vcpu *vcpu)
 		r = ost_events_inject(vcpu);
 		if (r < 0)
 			return r;
+		if (unlikely(vcpu->debug.control)) {
+			r = ost_debug_prepare(vcpu);
+			if (r != OST_RUN)
+				return r;
+			if (!vcpu->fpu.loaded)
+				ost_fpu_load(vcpu);
+		}
 	}
 	fast = enter_guest(vcpu);
 	if (fast == OST_EXIT_SLOW)
@@ -310,6 +317,8 @@ int ost_vcpu_run(struct ost_vcpu *vcpu)
 		vcpu->io.complete = NULL;
 		r = complete(vcpu);
 	}
+	if (unlikely(vcpu->debug.control) && r == OST_RUN)
+		r = ost_debug_resume(vcpu);
 	if (r == OST_RUN) {
 		if (ost_immediate_exit(run) || signal_pending(current))
 			r = -EINTR;

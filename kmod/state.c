@@ -45,7 +45,7 @@ int ost_get_regs(struct ost_vcpu *vcpu, struct kvm_regs *out)
 	out->r14 = regs[OST_REG_R14];
 	out->r15 = regs[OST_REG_R15];
 	out->rip = ost_rip(vcpu);
-	out->rflags = ost_rflags(vcpu);
+	out->rflags = ost_guest_rflags(vcpu);
 	return 0;
 }
 
@@ -71,6 +71,8 @@ int ost_set_regs(struct ost_vcpu *vcpu, const struct kvm_regs *in)
 	regs[OST_REG_R15] = in->r15;
 	regs[OST_REG_RIP] = in->rip;
 	regs[OST_REG_RFLAGS] = (in->rflags & RFLAGS_BITS) | X86_EFLAGS_FIXED;
+	if (unlikely(vcpu->debug.control))
+		regs[OST_REG_RFLAGS] = ost_debug_take_tf(vcpu, regs[OST_REG_RFLAGS]);
 	vcpu->regs_avail |= REGS_ALL;
 	vcpu->regs_dirty |= REGS_ALL;
 	vcpu->event.exception.pending = false;
@@ -258,7 +260,7 @@ int ost_set_debugregs(struct ost_vcpu *vcpu, const struct kvm_debugregs *in)
 	memcpy(vcpu->dr, in->db, sizeof(vcpu->dr));
 	vcpu->dr6 = ost_dr6_fixed(in->dr6);
 	vcpu->dr7 = ost_dr7_fixed(in->dr7);
-	ost_backend->update_debug(vcpu);
+	ost_debug_update(vcpu);
 	return 0;
 }
 

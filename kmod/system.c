@@ -59,7 +59,11 @@ long ost_check_extension(struct ost_vm *vm, unsigned long cap)
 	case KVM_CAP_CHECK_EXTENSION_VM:
 	case KVM_CAP_ENABLE_CAP:
 	case KVM_CAP_ENABLE_CAP_VM:
+	case KVM_CAP_SET_GUEST_DEBUG:
+	case KVM_CAP_X86_ROBUST_SINGLESTEP:
 		return 1;
+	case KVM_CAP_SET_GUEST_DEBUG2:
+		return OST_GUESTDBG_FLAGS;
 	case KVM_CAP_XSAVE2: {
 		u32 size = ost_fpu_xsave2_size();
 

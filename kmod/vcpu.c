@@ -189,7 +189,7 @@ void ost_vcpu_reset(struct ost_vcpu *vcpu, bool init_event)
 	ost_msr_reset(vcpu, init_event);
 	ost_fpu_reset(vcpu, init_event);
 	ost_clock_reset(vcpu, init_event);
-	ost_backend->update_debug(vcpu);
+	ost_debug_update(vcpu);
 	ost_backend->flush_tlb(vcpu);
 	ost_request(vcpu, OST_REQ_EVENT);
 }
@@ -480,6 +480,11 @@ static int set_debugregs(void *vcpu, void *arg)
 	return ost_set_debugregs(vcpu, arg);
 }
 
+static int set_guest_debug(void *vcpu, void *arg)
+{
+	return ost_set_guest_debug(vcpu, arg);
+}
+
 static int translate(void *vcpu, void *arg)
 {
 	return ost_translate(vcpu, arg);
@@ -591,6 +596,7 @@ static const struct ost_ioctl vcpu_ioctls[] = {
 	{ .cmd = KVM_SET_VCPU_EVENTS, .copy = OST_IN, .fn = set_events },
 	{ .cmd = KVM_GET_DEBUGREGS, .copy = OST_OUT, .fn = get_debugregs },
 	{ .cmd = KVM_SET_DEBUGREGS, .copy = OST_IN, .fn = set_debugregs },
+	{ .cmd = KVM_SET_GUEST_DEBUG, .copy = OST_IN, .fn = set_guest_debug },
 	{ .cmd = KVM_SET_TSC_KHZ, .raw = set_tsc_khz },
 	{ .cmd = KVM_GET_TSC_KHZ, .raw = get_tsc_khz },
 	{ .cmd = KVM_KVMCLOCK_CTRL, .raw = kvmclock_ctrl },
