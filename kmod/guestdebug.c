@@ -262,7 +262,7 @@ int ost_set_guest_debug(struct ost_vcpu *vcpu, const struct kvm_guest_debug *in)
 	ost_reg_set(vcpu, OST_REG_RFLAGS, ost_debug_take_tf(vcpu, rflags));
 	ost_debug_update(vcpu);
 	/* A CPU that delivers interrupts by itself asks nobody. */
-	if ((old ^ d->control) & OST_GUESTDBG_NO_DELIVERY)
+	if (((old ^ d->control) & OST_GUESTDBG_NO_DELIVERY) && ost_backend->apic_changed)
 		ost_backend->apic_changed(vcpu);
 	ost_request(vcpu, OST_REQ_EVENT);
 	return 0;

@@ -10,6 +10,7 @@
 #include "fpu.h"
 #include "irqchip/irqchip.h"
 #include "mmu/mmu.h"
+#include "mmu/walk.h"
 #include "state.h"
 #include "vcpu.h"
 #include "vm.h"
@@ -166,6 +167,58 @@ int ost_set_sregs(struct ost_vcpu *vcpu, const struct kvm_sregs *in)
 	ost_backend->flush_tlb(vcpu);
 	ost_request(vcpu, OST_REQ_EVENT);
 	return 0;
+}
+
+/*
+ * What both structs have is at the same place in them. An interrupt that is on its way has none in the second, it is
+ * with the events.
+ */
+#define SREGS_COMMON offsetofend(struct kvm_sregs, apic_base)
+
+static bool pae_paging(u64 cr0, u64 cr4, u64 efer)
+{
+	return (cr0 & X86_CR0_PG) && (cr4 & X86_CR4_PAE) && !(efer & EFER_LMA);
+}
+
+int ost_get_sregs2(struct ost_vcpu *vcpu, struct kvm_sregs2 *out)
+{
+	struct kvm_sregs sregs;
+
+	BUILD_BUG_ON(offsetof(struct kvm_sregs2, cs) != offsetof(struct kvm_sregs, cs) ||
+		     offsetof(struct kvm_sregs2, idt) != offsetof(struct kvm_sregs, idt) ||
+		     offsetofend(struct kvm_sregs2, apic_base) != SREGS_COMMON);
+	ost_get_sregs(vcpu, &sregs);
+	memset(out, 0, sizeof(*out));
+	memcpy(out, &sregs, SREGS_COMMON);
+	if (!pae_paging(out->cr0, out->cr4, out->efer))
+		return 0;
+	out->flags = KVM_SREGS2_FLAGS_PDPTRS_VALID;
+	/* A CPU that has none of its own reads them from memory when it needs them. */
+	if (ost_backend->get_pdptes && ost_backend->get_pdptes(vcpu, out->pdptrs))
+		return 0;
+	if (ost_gpa_read(vcpu->vm, out->cr3 & GENMASK_ULL(31, 5), out->pdptrs, sizeof(out->pdptrs)))
+		memset(out->pdptrs, 0, sizeof(out->pdptrs));
+	return 0;
+}
+
+int ost_set_sregs2(struct ost_vcpu *vcpu, const struct kvm_sregs2 *in)
+{
+	bool pdptes = in->flags & KVM_SREGS2_FLAGS_PDPTRS_VALID;
+	struct kvm_sregs sregs = {};
+	int i, r;
+
+	if (in->flags & ~(u64)KVM_SREGS2_FLAGS_PDPTRS_VALID)
+		return -EINVAL;
+	if (pdptes && !pae_paging(in->cr0, in->cr4, in->efer))
+		return -EINVAL;
+	for (i = 0; pdptes && i < ARRAY_SIZE(in->pdptrs); i++)
+		if (!ost_pdpte_loadable(in->pdptrs[i], vcpu->cpuid.gpa_reserved))
+			return -EINVAL;
+	memcpy(&sregs, in, SREGS_COMMON);
+	r = ost_set_sregs(vcpu, &sregs);
+	if (!r && pdptes && ost_backend->set_pdptes)
+		ost_backend->set_pdptes(vcpu, in->pdptrs);
+	return r;
 }
 
 /* --- XCRs --- */

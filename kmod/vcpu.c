@@ -16,6 +16,7 @@
 #include "enable_cap.h"
 #include "ioctl.h"
 #include "msr.h"
+#include "msr_table.h"
 #include "state.h"
 #include "vcpu.h"
 #include "vm.h"
@@ -381,6 +382,16 @@ static int set_sregs(void *vcpu, void *arg)
 	return ost_set_sregs(vcpu, arg);
 }
 
+static int get_sregs2(void *vcpu, void *arg)
+{
+	return ost_get_sregs2(vcpu, arg);
+}
+
+static int set_sregs2(void *vcpu, void *arg)
+{
+	return ost_set_sregs2(vcpu, arg);
+}
+
 static int get_fpu(void *vcpu, void *arg)
 {
 	ost_fpu_get_fpu(vcpu, arg);
@@ -483,6 +494,16 @@ static int set_debugregs(void *vcpu, void *arg)
 static int set_guest_debug(void *vcpu, void *arg)
 {
 	return ost_set_guest_debug(vcpu, arg);
+}
+
+static int setup_mce(void *vcpu, void *arg)
+{
+	return ost_mce_setup(vcpu, *(u64 *)arg);
+}
+
+static int set_mce(void *vcpu, void *arg)
+{
+	return ost_mce_report(vcpu, arg);
 }
 
 static int translate(void *vcpu, void *arg)
@@ -589,6 +610,8 @@ static const struct ost_ioctl vcpu_ioctls[] = {
 	{ .cmd = KVM_SET_LAPIC, .copy = OST_IN, .fn = set_lapic },
 	{ .cmd = KVM_SET_CPUID2, .raw = set_cpuid2 },
 	{ .cmd = KVM_GET_CPUID2, .raw = get_cpuid2 },
+	{ .cmd = KVM_X86_SETUP_MCE, .copy = OST_IN, .fn = setup_mce },
+	{ .cmd = KVM_X86_SET_MCE, .copy = OST_IN, .fn = set_mce },
 	{ .cmd = KVM_GET_MP_STATE, .copy = OST_OUT, .fn = get_mp_state },
 	{ .cmd = KVM_SET_MP_STATE, .copy = OST_IN, .fn = set_mp_state },
 	{ .cmd = KVM_NMI, .raw = nmi },
@@ -606,6 +629,8 @@ static const struct ost_ioctl vcpu_ioctls[] = {
 	{ .cmd = KVM_GET_XCRS, .copy = OST_OUT, .fn = get_xcrs },
 	{ .cmd = KVM_SET_XCRS, .copy = OST_IN, .fn = set_xcrs },
 	{ .cmd = KVM_GET_XSAVE2, .raw = get_xsave2 },
+	{ .cmd = KVM_GET_SREGS2, .copy = OST_OUT, .fn = get_sregs2 },
+	{ .cmd = KVM_SET_SREGS2, .copy = OST_IN, .fn = set_sregs2 },
 };
 
 static struct ost_ioctl_table vcpu_table = {
