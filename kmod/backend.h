@@ -140,6 +140,12 @@ struct ost_backend {
 	void (*set_cr3)(struct ost_vcpu *vcpu, u64 cr3);
 	void (*set_cr4)(struct ost_vcpu *vcpu, u64 cr4);
 	void (*set_efer)(struct ost_vcpu *vcpu, u64 efer);
+	/*
+	 * The PDPTEs of PAE paging, where the CPU holds them since CR3 was loaded; NULL where it reads them from
+	 * memory. get answers false if they are not loaded yet. [vcpu]
+	 */
+	bool (*get_pdptes)(struct ost_vcpu *vcpu, u64 *pdptes);
+	void (*set_pdptes)(struct ost_vcpu *vcpu, const u64 *pdptes);
 	/* vcpu->dr[], dr6, dr7 or guest debugging changed: recompute what is loaded and intercepted. */
 	void (*update_debug)(struct ost_vcpu *vcpu);
 

@@ -692,6 +692,8 @@ int ost_cpuid_get(struct ost_vcpu *vcpu, struct kvm_cpuid2 __user *user)
 void ost_cpuid_create(struct ost_vcpu *vcpu)
 {
 	derive(&vcpu->cpuid);
+	/* Until there is a CPUID, KVM_SET_SREGS takes what the CPU has: VMMs restore in any order. */
+	vcpu->cpuid.cr4_reserved = ost_cr4_reserved;
 }
 
 void ost_cpuid_destroy(struct ost_vcpu *vcpu)

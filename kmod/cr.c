@@ -218,7 +218,7 @@ int ost_set_dr(struct ost_vcpu *vcpu, int dr, u64 val)
 		vcpu->dr7 = ost_dr7_fixed(val);
 		break;
 	}
-	ost_backend->update_debug(vcpu);
+	ost_debug_update(vcpu);
 	return 0;
 }
 

@@ -2,8 +2,8 @@
 /*
  * The debug registers around an entry. The CPU switches DR7, and DR6 on AMD; DR0 to DR3 it leaves to us.
  *
- * They are loaded only where the guest's breakpoints are on, or for the entry behind an exit of MOV DR:
- * then the guest has the registers to itself (vcpu->dr_live) until the next exit.
+ * They are loaded only where breakpoints are on, the guest's or those of a debugger in their place, or for the
+ * entry behind an exit of MOV DR: then the guest has the registers to itself (vcpu->dr_live) until the next exit.
  */
 #ifndef OST_DEBUGREG_H
 #define OST_DEBUGREG_H
@@ -27,8 +27,7 @@ void ost_debug_restore(const struct ost_host_debug *host);
 static inline void ost_debug_enter(struct ost_vcpu *vcpu, struct ost_host_debug *host)
 {
 	host->active = hw_breakpoint_active();
-	host->loaded = vcpu->dr_live ||
-		       (vcpu->dr7 & (DR_LOCAL_ENABLE_MASK | DR_GLOBAL_ENABLE_MASK));
+	host->loaded = vcpu->dr_load;
 	if (unlikely(host->loaded))
 		ost_debug_load(vcpu, host);
 }

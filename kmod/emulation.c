@@ -543,7 +543,8 @@ static void load_mode(struct ost_vcpu *vcpu)
 	struct ost_emul *e = &vcpu->emul;
 
 	e->rip = ost_rip(vcpu);
-	e->rflags = ost_rflags(vcpu);
+	e->rflags = ost_guest_rflags(vcpu);
+	e->one_iteration = vcpu->debug.control & KVM_GUESTDBG_SINGLESTEP;
 	e->cr0 = ost_cr0(vcpu);
 	e->cr4 = ost_cr4(vcpu);
 	e->efer = ost_efer(vcpu);
@@ -562,15 +563,18 @@ static void load_state(struct ost_vcpu *vcpu)
 static void store_state(struct ost_vcpu *vcpu)
 {
 	struct ost_emul *e = &vcpu->emul;
+	u64 rflags = e->rflags;
 	int i;
 
+	if (unlikely(vcpu->debug.control))
+		rflags = ost_debug_take_tf(vcpu, rflags);
 	for (i = 0; i < OST_NR_GPRS; i++)
 		if (vcpu->regs[i] != e->gpr[i])
 			ost_reg_set(vcpu, i, e->gpr[i]);
 	if (vcpu->regs[OST_REG_RIP] != e->rip)
 		ost_reg_set(vcpu, OST_REG_RIP, e->rip);
-	if (vcpu->regs[OST_REG_RFLAGS] != e->rflags)
-		ost_reg_set(vcpu, OST_REG_RFLAGS, e->rflags);
+	if (vcpu->regs[OST_REG_RFLAGS] != rflags)
+		ost_reg_set(vcpu, OST_REG_RFLAGS, rflags);
 }
 
 static int emulation_failure(struct ost_vcpu *vcpu)
@@ -652,6 +656,11 @@ static int finish(struct ost_vcpu *vcpu)
 		ost_debug_exception(vcpu, DR_STEP);
 	/* IF may have been set. */
 	ost_request(vcpu, OST_REQ_EVENT);
+	if (unlikely(vcpu->debug.control & KVM_GUESTDBG_SINGLESTEP)) {
+		if (!vcpu->io.posted)
+			return ost_debug_tell_step(vcpu);
+		ost_debug_step_later(vcpu);
+	}
 	return vcpu->io.posted ? posted_to_user(vcpu) : OST_RUN;
 }
 
@@ -769,6 +778,24 @@ int ost_emulate_instruction(struct ost_vcpu *vcpu)
 	return ost_mmio(vcpu, ~0ull, NULL, 0);
 }
 
+int ost_emulate_flags_access(struct ost_vcpu *vcpu)
+{
+	const struct ost_emul *e = &vcpu->emul;
+
+	/* Virtual-8086 mode has rules for them that the emulator does not know. */
+	if ((ost_rflags(vcpu) & X86_EFLAGS_VM) || decode_only(vcpu) != OST_EMUL_OK ||
+	    (e->id != OST_INSN_PUSHF && e->id != OST_INSN_POPF))
+		return -EOPNOTSUPP;
+	return ost_emulate_instruction(vcpu);
+}
+
+u8 ost_insn_len(struct ost_vcpu *vcpu, enum ost_emul_id id)
+{
+	if (decode_only(vcpu) != OST_EMUL_OK || vcpu->emul.id != id)
+		return 0;
+	return vcpu->emul.len;
+}
+
 /* --- task switches --- */
 
 /* The event whose delivery came to a task gate; the backend has queued it for another try. */
@@ -833,5 +860,10 @@ int ost_exit_task_switch(struct ost_vcpu *vcpu, u16 selector, enum ost_task_sour
 	if (task.debug_trap)
 		ost_debug_exception(vcpu, DR_SWITCH);
 	ost_request(vcpu, OST_REQ_EVENT);
+	if (unlikely(vcpu->debug.control & KVM_GUESTDBG_SINGLESTEP)) {
+		if (!vcpu->io.posted)
+			return ost_debug_tell_step(vcpu);
+		ost_debug_step_later(vcpu);
+	}
 	return vcpu->io.posted ? posted_to_user(vcpu) : OST_RUN;
 }

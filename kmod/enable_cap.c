@@ -18,10 +18,24 @@ struct vcpu_cap {
 	int (*enable)(struct ost_vcpu *vcpu, const u64 *args);
 };
 
+static int exception_payload(struct ost_vm *vm, const u64 *args)
+{
+	WRITE_ONCE(vm->exception_payload, args[0]);
+	return 0;
+}
+
+static int triple_fault_event(struct ost_vm *vm, const u64 *args)
+{
+	WRITE_ONCE(vm->triple_fault_event, args[0]);
+	return 0;
+}
+
 static const struct vm_cap vm_caps[] = {
 	{ KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2, ost_mmu_set_manual_log },
 	{ KVM_CAP_DIRTY_LOG_RING, ost_dirty_rings_enable },
 	{ KVM_CAP_DIRTY_LOG_RING_ACQ_REL, ost_dirty_rings_enable },
+	{ KVM_CAP_EXCEPTION_PAYLOAD, exception_payload },
+	{ KVM_CAP_X86_TRIPLE_FAULT_EVENT, triple_fault_event },
 };
 
 static const struct vcpu_cap vcpu_caps[] = {

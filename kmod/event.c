@@ -7,6 +7,7 @@
 #include <asm/trapnr.h>
 #include "backend.h"
 #include "event.h"
+#include "io.h"
 #include "irqchip/irqchip.h"
 #include "trace.h"
 #include "vcpu.h"
@@ -90,6 +91,32 @@ int ost_debug_exception(struct ost_vcpu *vcpu, u64 dr6_bits)
 	return OST_RUN;
 }
 
+/*
+ * INT3 and INTO push the RIP behind them: what the VMM raises in their place has to know of the instruction, if it
+ * is there.
+ */
+static void find_soft_length(struct ost_vcpu *vcpu)
+{
+	struct ost_events *e = &vcpu->event;
+
+	e->exception.soft_len = 0;
+	e->exception.soft = false;
+	/* The emulator holds the instruction that userspace is about to finish. */
+	if (vcpu->io.complete)
+		return;
+	if (e->exception.vector == X86_TRAP_BP)
+		e->exception.soft_len = ost_insn_len(vcpu, OST_INSN_INT3);
+	else if (e->exception.vector == X86_TRAP_OF)
+		e->exception.soft_len = ost_insn_len(vcpu, OST_INSN_INTO);
+	e->exception.soft = e->exception.soft_len;
+}
+
+void ost_breakpoint(struct ost_vcpu *vcpu)
+{
+	queue_exception(vcpu, X86_TRAP_BP, false, 0, false, 0);
+	find_soft_length(vcpu);
+}
+
 /* CR2 and DR6 change when the exception is delivered, not when it is recognised. */
 static void apply_payload(struct ost_vcpu *vcpu)
 {
@@ -108,9 +135,9 @@ static void apply_payload(struct ost_vcpu *vcpu)
 		 * clears DR7.GD (APM vol. 2, 13.1.1.4).
 		 */
 		vcpu->dr6 &= ~(u64)DR_TRAP_BITS;
-		vcpu->dr6 |= OST_DR6_FIXED_1 | e->exception.payload;
+		vcpu->dr6 = ost_dr6_fixed(vcpu->dr6 | e->exception.payload);
 		vcpu->dr7 &= ~(u64)OST_DR7_GD;
-		ost_backend->update_debug(vcpu);
+		ost_debug_update(vcpu);
 		break;
 	}
 }
@@ -270,6 +297,13 @@ int ost_events_inject(struct ost_vcpu *vcpu)
 		full = true;
 	}
 
+	if (unlikely(vcpu->debug.control) && ost_debug_blocks_events(vcpu)) {
+		/* Nor is a lower TPR worth an exit. */
+		if (vcpu->apic)
+			ost_backend->update_tpr(vcpu, ost_lapic_cr8(vcpu), -1);
+		return 0;
+	}
+
 	collect_nmis(vcpu);
 	if (e->nmi.pending) {
 		if (!full && ost_backend->nmi_allowed(vcpu)) {
@@ -322,20 +356,27 @@ bool ost_events_wake(struct ost_vcpu *vcpu)
 
 void ost_get_events(struct ost_vcpu *vcpu, struct kvm_vcpu_events *out)
 {
+	bool payloads = READ_ONCE(vcpu->vm->exception_payload);
 	struct ost_events *e = &vcpu->event;
 
 	/*
 	 * Without KVM_CAP_EXCEPTION_PAYLOAD a pending exception has taken its effect on CR2 and DR6,
 	 * and pending and injected are one.
 	 */
-	if (e->exception.pending)
+	if (e->exception.pending && !payloads)
 		apply_payload(vcpu);
 	collect_nmis(vcpu);
 
 	memset(out, 0, sizeof(*out));
 	/* A software exception is raised again by its instruction. */
-	out->exception.injected = (e->exception.pending || e->exception.injected) &&
-				  !e->exception.soft;
+	if (!e->exception.soft) {
+		out->exception.injected = e->exception.injected || (e->exception.pending && !payloads);
+		out->exception.pending = e->exception.pending && payloads;
+	}
+	if (out->exception.pending && e->exception.has_payload) {
+		out->exception_has_payload = 1;
+		out->exception_payload = e->exception.payload;
+	}
 	out->exception.nr = e->exception.vector;
 	out->exception.has_error_code = e->exception.has_error_code;
 	out->exception.error_code = e->exception.error_code;
@@ -351,30 +392,65 @@ void ost_get_events(struct ost_vcpu *vcpu, struct kvm_vcpu_events *out)
 	out->nmi.masked = ost_backend->get_nmi_mask(vcpu);
 	out->sipi_vector = 0;
 	out->flags = KVM_VCPUEVENT_VALID_NMI_PENDING | KVM_VCPUEVENT_VALID_SHADOW;
+	if (payloads)
+		out->flags |= KVM_VCPUEVENT_VALID_PAYLOAD;
+	if (READ_ONCE(vcpu->vm->triple_fault_event)) {
+		out->triple_fault.pending = test_bit(OST_REQ_TRIPLE_FAULT, &vcpu->requests);
+		out->flags |= KVM_VCPUEVENT_VALID_TRIPLE_FAULT;
+	}
+}
+
+/* Flags that the VMM has asked for by KVM_ENABLE_CAP, and values that can be. */
+static bool events_valid(struct ost_vcpu *vcpu, const struct kvm_vcpu_events *in)
+{
+	u32 known = KVM_VCPUEVENT_VALID_NMI_PENDING | KVM_VCPUEVENT_VALID_SIPI_VECTOR |
+		    KVM_VCPUEVENT_VALID_SHADOW | KVM_VCPUEVENT_VALID_SMM;
+	bool pending = (in->flags & KVM_VCPUEVENT_VALID_PAYLOAD) && in->exception.pending;
+
+	if (READ_ONCE(vcpu->vm->exception_payload))
+		known |= KVM_VCPUEVENT_VALID_PAYLOAD;
+	if (READ_ONCE(vcpu->vm->triple_fault_event))
+		known |= KVM_VCPUEVENT_VALID_TRIPLE_FAULT;
+	if (in->flags & ~known)
+		return false;
+	/* There is no SMM here to be in. */
+	if ((in->flags & KVM_VCPUEVENT_VALID_SMM) &&
+	    (in->smi.smm || in->smi.pending || in->smi.smm_inside_nmi || in->smi.latched_init))
+		return false;
+	if ((in->exception.injected || pending) &&
+	    (in->exception.nr > 31 || in->exception.nr == X86_TRAP_NMI))
+		return false;
+	return !(in->flags & KVM_VCPUEVENT_VALID_SHADOW) ||
+	       !(in->interrupt.shadow & ~(KVM_X86_SHADOW_INT_MOV_SS | KVM_X86_SHADOW_INT_STI));
+}
+
+static void set_triple_fault(struct ost_vcpu *vcpu, bool pending)
+{
+	if (pending)
+		ost_request(vcpu, OST_REQ_TRIPLE_FAULT);
+	else
+		clear_bit(OST_REQ_TRIPLE_FAULT, &vcpu->requests);
 }
 
 int ost_set_events(struct ost_vcpu *vcpu, const struct kvm_vcpu_events *in)
 {
 	struct ost_events *e = &vcpu->event;
 
-	if (in->flags & ~(u32)(KVM_VCPUEVENT_VALID_NMI_PENDING | KVM_VCPUEVENT_VALID_SIPI_VECTOR |
-			       KVM_VCPUEVENT_VALID_SHADOW | KVM_VCPUEVENT_VALID_SMM))
-		return -EINVAL;
-	/* There is no SMM here to be in. */
-	if ((in->flags & KVM_VCPUEVENT_VALID_SMM) &&
-	    (in->smi.smm || in->smi.pending || in->smi.smm_inside_nmi || in->smi.latched_init))
-		return -EINVAL;
-	if (in->exception.injected && (in->exception.nr > 31 || in->exception.nr == X86_TRAP_NMI))
-		return -EINVAL;
-	if ((in->flags & KVM_VCPUEVENT_VALID_SHADOW) &&
-	    (in->interrupt.shadow & ~(KVM_X86_SHADOW_INT_MOV_SS | KVM_X86_SHADOW_INT_STI)))
+	if (!events_valid(vcpu, in))
 		return -EINVAL;
 
 	memset(&e->exception, 0, sizeof(e->exception));
-	e->exception.injected = in->exception.injected;
+	e->exception.pending = (in->flags & KVM_VCPUEVENT_VALID_PAYLOAD) && in->exception.pending;
+	e->exception.injected = in->exception.injected && !e->exception.pending;
+	if (e->exception.pending && in->exception_has_payload) {
+		e->exception.has_payload = true;
+		e->exception.payload = in->exception_payload;
+	}
 	e->exception.vector = in->exception.nr;
 	e->exception.has_error_code = in->exception.has_error_code;
 	e->exception.error_code = in->exception.error_code;
+	if (e->exception.injected || e->exception.pending)
+		find_soft_length(vcpu);
 
 	memset(&e->interrupt, 0, sizeof(e->interrupt));
 	e->interrupt.injected = in->interrupt.injected;
@@ -392,6 +468,8 @@ int ost_set_events(struct ost_vcpu *vcpu, const struct kvm_vcpu_events *in)
 	ost_backend->set_nmi_mask(vcpu, in->nmi.masked);
 	if ((in->flags & KVM_VCPUEVENT_VALID_SIPI_VECTOR) && vcpu->apic)
 		WRITE_ONCE(vcpu->pending_ipi_vector, in->sipi_vector & 0xff);
+	if (in->flags & KVM_VCPUEVENT_VALID_TRIPLE_FAULT)
+		set_triple_fault(vcpu, in->triple_fault.pending);
 	ost_request(vcpu, OST_REQ_EVENT);
 	return 0;
 }

@@ -58,6 +58,9 @@ void ost_page_fault(struct ost_vcpu *vcpu, u64 address, u32 error_code);
 /* #DB: sets the bits of DR6 when it is delivered. OST_RUN. */
 int ost_debug_exception(struct ost_vcpu *vcpu, u64 dr6_bits);
 
+/* #BP as INT3 at RIP raises it. Where there is no INT3 it is one without an instruction. [vcpu] */
+void ost_breakpoint(struct ost_vcpu *vcpu);
+
 /* An NMI arrives. Any context. */
 void ost_nmi(struct ost_vcpu *vcpu);
 

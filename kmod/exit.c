@@ -20,7 +20,7 @@ int ost_advance_rip(struct ost_vcpu *vcpu, u64 rip)
 	if (unlikely(rflags & X86_EFLAGS_RF))
 		ost_reg_set(vcpu, OST_REG_RFLAGS, rflags & ~(u64)X86_EFLAGS_RF);
 	if (unlikely(rflags & X86_EFLAGS_TF))
-		return ost_debug_exception(vcpu, DR_STEP);
+		return ost_single_step(vcpu);
 	return OST_RUN;
 }
 
@@ -53,18 +53,25 @@ int ost_exit_emulate(struct ost_vcpu *vcpu)
 
 /* --- instructions --- */
 
+/* The exit to userspace that comes of an instruction; where it was a debugger's step, that is told next. */
+static int user_exit_behind(struct ost_vcpu *vcpu, u32 reason, int r)
+{
+	if (unlikely(r == OST_USER))
+		ost_debug_step_later(vcpu);
+	vcpu->run->exit_reason = reason;
+	return OST_USER;
+}
+
 int ost_exit_hlt(struct ost_vcpu *vcpu)
 {
 	int r = ost_exit_skip(vcpu);
 
-	if (r != OST_RUN)
+	if (r < 0)
 		return r;
-	if (!vcpu->apic) {
-		vcpu->run->exit_reason = KVM_EXIT_HLT;
-		return OST_USER;
-	}
+	if (!vcpu->apic)
+		return user_exit_behind(vcpu, KVM_EXIT_HLT, r);
 	WRITE_ONCE(vcpu->mp_state, KVM_MP_STATE_HALTED);
-	return OST_RUN;
+	return r;
 }
 
 int ost_exit_hypercall(struct ost_vcpu *vcpu)
@@ -109,10 +116,9 @@ int ost_exit_pause(struct ost_vcpu *vcpu)
 
 int ost_exit_cr8_written(struct ost_vcpu *vcpu, u64 old_cr8, int r)
 {
-	if (r != OST_RUN || vcpu->apic || ost_get_cr8(vcpu) >= old_cr8)
+	if (r < 0 || vcpu->apic || ost_get_cr8(vcpu) >= old_cr8)
 		return r;
-	vcpu->run->exit_reason = KVM_EXIT_SET_TPR;
-	return OST_USER;
+	return user_exit_behind(vcpu, KVM_EXIT_SET_TPR, r);
 }
 
 static int write_cr(struct ost_vcpu *vcpu, int cr, u64 val)
@@ -153,8 +159,10 @@ int ost_exit_mov_from_cr(struct ost_vcpu *vcpu, u64 val, int gpr)
 
 int ost_exit_mov_dr(struct ost_vcpu *vcpu)
 {
+	if (unlikely(vcpu->debug.control))
+		return ost_debug_mov_dr(vcpu);
 	vcpu->dr_live = true;
-	ost_backend->update_debug(vcpu);
+	ost_debug_update(vcpu);
 	return OST_RUN;
 }
 

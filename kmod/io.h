@@ -9,6 +9,7 @@
 
 #include <linux/types.h>
 #include <linux/rcupdate.h>
+#include "emulate/emulate.h"
 #include "ost.h"
 
 struct ost_vm;
@@ -112,6 +113,13 @@ void ost_emulation_init(struct ost_vcpu *vcpu);
  * OST_RUN / OST_USER / -errno. [vcpu]
  */
 int ost_emulate_instruction(struct ost_vcpu *vcpu);
+/*
+ * The same if it is PUSHF or POPF, else -EOPNOTSUPP with nothing done: for a step on which the guest is not to see
+ * that it is one. [vcpu or atomic]
+ */
+int ost_emulate_flags_access(struct ost_vcpu *vcpu);
+/* The length of the instruction at RIP if it is `id`, else 0. [vcpu or atomic] */
+u8 ost_insn_len(struct ost_vcpu *vcpu, enum ost_emul_id id);
 /*
  * The same for one that exited on an access to device memory at gpa. `insn` holds its first `len` bytes,
  * where the CPU has left them; else len is 0. [vcpu]

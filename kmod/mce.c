@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Machine check registers (SDM vol. 3B, 15.3; APM vol. 2, 9.3). Banks exist so that a guest finds the
- * architecture that its CPUID promises; nothing is reported through them but what the VMM writes.
+ * architecture that its CPUID promises; nothing is reported through them but what the VMM writes, or has
+ * reported by KVM_X86_SET_MCE.
  */
 #include <linux/nospec.h>
+#include <linux/string.h>
 #include <linux/types.h>
 #include <asm/mce.h>
+#include <asm/trapnr.h>
+#include "event.h"
 #include "msr.h"
 #include "msr_table.h"
 #include "vcpu.h"
@@ -49,7 +53,7 @@ static int write_bank(struct ost_vcpu *vcpu, u32 i, u64 data, bool host)
 	if (i >= 4 * nr_banks(vcpu))
 		return 1;
 	i = array_index_nospec(i, ARRAY_SIZE(vcpu->msr.mce_banks));
-	/* CTL takes any bits; STATUS, ADDR and MISC are cleared by writing 0 (SDM vol. 3B, 15.3.2). */
+	/* CTL takes any bits, of which each turns an error on; the others are cleared by 0 (SDM vol. 3B, 15.3.2). */
 	if (i % 4 && data && !writable)
 		return 1;
 	vcpu->msr.mce_banks[i] = data;
@@ -67,13 +71,107 @@ int ost_mce_write(struct ost_vcpu *vcpu, u32 index, u64 data, bool host)
 		vcpu->msr.mcg_status = data;
 		return 0;
 	case MSR_IA32_MCG_CTL:
-		if (!(vcpu->msr.mcg_cap & MCG_CTL_P))
+		/* All ones, or none (SDM vol. 3B, 15.3.1.3). */
+		if (!(vcpu->msr.mcg_cap & MCG_CTL_P) || (data && data != ~0ull))
 			return 1;
 		vcpu->msr.mcg_ctl = data;
 		return 0;
 	}
 	return write_bank(vcpu, index - MSR_IA32_MC0_CTL, data, host);
 }
+
+/* --- errors that the VMM reports --- */
+
+/*
+ * IA32_MCG_CAP's bits that a VMM may choose: its count besides, and where its extended registers would be told
+ * of (bits 23:16), of which there are none to be read. There is no CMCI, nor local delivery.
+ */
+#define SUPPORTED (MCG_CTL_P | MCG_SER_P)
+#define EXT_COUNT_MASK GENMASK_ULL(23, 16)
+
+/* Offsets in a bank. */
+enum { CTL, STATUS, ADDR, MISC };
+
+u64 ost_mce_cap_supported(void)
+{
+	return SUPPORTED;
+}
+
+int ost_mce_setup(struct ost_vcpu *vcpu, u64 mcg_cap)
+{
+	u32 banks = mcg_cap & COUNT_MASK, i;
+
+	if (!banks || banks > OST_MAX_MCE_BANKS ||
+	    (mcg_cap & ~(SUPPORTED | COUNT_MASK | EXT_COUNT_MASK)))
+		return -EINVAL;
+	vcpu->msr.mcg_cap = mcg_cap;
+	if (mcg_cap & MCG_CTL_P)
+		vcpu->msr.mcg_ctl = ~0ull;
+	for (i = 0; i < banks; i++)
+		vcpu->msr.mce_banks[4 * i + CTL] = ~0ull;
+	return 0;
+}
+
+/* Uncorrected, and no action asked for: it is logged, and CMCI would tell of it (SDM vol. 3B, 15.6.3). */
+static bool is_ucna(const struct kvm_x86_mce *mce)
+{
+	return (mce->status & MCI_STATUS_UC) && !(mce->status & (MCI_STATUS_S | MCI_STATUS_AR)) &&
+	       !mce->mcg_status;
+}
+
+static void log_error(u64 *bank, const struct kvm_x86_mce *mce, u64 overflow)
+{
+	bank[STATUS] = mce->status | overflow;
+	bank[ADDR] = mce->addr;
+	bank[MISC] = mce->misc;
+}
+
+/* Is the reporting of uncorrected errors on: all bits of IA32_MCG_CTL and of the bank's CTL? */
+static bool reports_uncorrected(const struct ost_vcpu *vcpu, const u64 *bank)
+{
+	if ((vcpu->msr.mcg_cap & MCG_CTL_P) && vcpu->msr.mcg_ctl != ~0ull)
+		return false;
+	return bank[CTL] == ~0ull;
+}
+
+static void machine_check(struct ost_vcpu *vcpu, u64 *bank, const struct kvm_x86_mce *mce, u64 overflow)
+{
+	/* One while another is handled, or where none can be, shuts the CPU down (SDM vol. 3B, 15.3.1.2). */
+	if ((vcpu->msr.mcg_status & MCG_STATUS_MCIP) || !(ost_cr4(vcpu) & X86_CR4_MCE)) {
+		ost_request(vcpu, OST_REQ_TRIPLE_FAULT);
+		return;
+	}
+	log_error(bank, mce, overflow);
+	vcpu->msr.mcg_status = mce->mcg_status;
+	ost_exception(vcpu, X86_TRAP_MC, OST_NO_ERROR_CODE);
+}
+
+int ost_mce_report(struct ost_vcpu *vcpu, const struct kvm_x86_mce *mce)
+{
+	u64 *bank, old, overflow;
+	u32 i;
+
+	if (mce->bank >= nr_banks(vcpu) || !(mce->status & MCI_STATUS_VAL))
+		return -EINVAL;
+	i = array_index_nospec(mce->bank, OST_MAX_MCE_BANKS);
+	bank = &vcpu->msr.mce_banks[4 * i];
+	old = bank[STATUS];
+	overflow = old & MCI_STATUS_VAL ? MCI_STATUS_OVER : 0;
+	if (is_ucna(mce)) {
+		log_error(bank, mce, overflow);
+	} else if (mce->status & MCI_STATUS_UC) {
+		if (reports_uncorrected(vcpu, bank))
+			machine_check(vcpu, bank, mce, overflow);
+	} else if ((old & MCI_STATUS_VAL) && (old & MCI_STATUS_UC)) {
+		/* A corrected error does not take the place of one that was not (15.3.2.2.1). */
+		bank[STATUS] |= MCI_STATUS_OVER;
+	} else {
+		log_error(bank, mce, overflow);
+	}
+	return 0;
+}
+
+/* --- life --- */
 
 void ost_mce_create(struct ost_vcpu *vcpu)
 {

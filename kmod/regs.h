@@ -25,6 +25,16 @@ static inline void ost_reg_set(struct ost_vcpu *vcpu, int reg, u64 val)
 	vcpu->regs_dirty |= BIT(reg);
 }
 
+/* RFLAGS without what a debugger of the VMM's has set there (guestdebug.h). */
+static inline u64 ost_guest_rflags(struct ost_vcpu *vcpu)
+{
+	u64 rflags = ost_reg(vcpu, OST_REG_RFLAGS);
+
+	if (unlikely(rflags & X86_EFLAGS_TF))
+		rflags = ost_debug_hide_tf(vcpu, rflags);
+	return rflags;
+}
+
 #define ost_rip(vcpu) ost_reg(vcpu, OST_REG_RIP)
 #define ost_rflags(vcpu) ost_reg(vcpu, OST_REG_RFLAGS)
 #define ost_cr0(vcpu) ost_reg(vcpu, OST_REG_CR0)
@@ -81,8 +91,9 @@ int ost_set_xcr(struct ost_vcpu *vcpu, u32 index, u64 xcr);
 /* Bits of DR6 and DR7 that always read as one (SDM vol. 3B, figure 17-1). */
 #define OST_DR6_FIXED_1 0xffff0ff0ull
 #define OST_DR7_FIXED_1 0x400ull
-/* The next MOV DR raises #DB (SDM vol. 3B, 17.2.4). */
+/* The next MOV DR raises #DB, and this says so in DR6 (SDM vol. 3B, 17.2.4). */
 #define OST_DR7_GD BIT(13)
+#define OST_DR6_BD BIT(13)
 
 /* DR0-3, 6, 7 by MOV DR: 0 or nonzero for #GP(0). The caller has seen to CR4.DE, CPL and DR7.GD. */
 int ost_set_dr(struct ost_vcpu *vcpu, int dr, u64 val);

@@ -16,6 +16,7 @@
 #include "hw.h"
 #include "irqchip/irqchip.h"
 #include "run.h"
+#include "syncregs.h"
 #include "trace.h"
 #include "vcpu.h"
 #include "vm.h"
@@ -92,6 +93,13 @@ static int run_once(struct ost_vcpu *vcpu)
 		r = ost_events_inject(vcpu);
 		if (r < 0)
 			return r;
+		if (unlikely(vcpu->debug.control)) {
+			r = ost_debug_prepare(vcpu);
+			if (r != OST_RUN)
+				return r;
+			if (!vcpu->fpu.loaded)
+				ost_fpu_load(vcpu);
+		}
 	}
 	fast = enter_guest(vcpu);
 	if (fast == OST_EXIT_SLOW)
@@ -273,12 +281,12 @@ bool ost_vcpu_run_over(struct ost_vcpu *vcpu)
 {
 	struct kvm_run *run = vcpu->run;
 
-	if (!ost_immediate_exit(run) || vcpu->io.complete || vcpu->sigmask_set)
+	if (!ost_immediate_exit(run) || vcpu->io.complete || vcpu->sigmask_set ||
+	    ost_sync_regs_wanted(run))
 		return false;
 	if ((!vcpu->apic && READ_ONCE(run->cr8) != vcpu->cr8) ||
 	    !static_call(ost_in_memory)(vcpu, OST_READS_RUN))
 		return false;
-	run->exit_reason = KVM_EXIT_INTR;
 	fill_run(vcpu);
 	return true;
 }
@@ -296,6 +304,11 @@ int ost_vcpu_run(struct ost_vcpu *vcpu)
 	if (vcpu->sigmask_set)
 		sigprocmask(SIG_SETMASK, &vcpu->sigmask, &current->real_blocked);
 
+	if (unlikely(ost_sync_regs_wanted(run))) {
+		r = ost_sync_regs_in(vcpu);
+		if (r)
+			goto out;
+	}
 	/* Without a LAPIC of ours CR8 is the VMM's to carry. */
 	if (!vcpu->apic && ost_set_cr8(vcpu, run->cr8)) {
 		r = -EINVAL;
@@ -310,11 +323,15 @@ int ost_vcpu_run(struct ost_vcpu *vcpu)
 		vcpu->io.complete = NULL;
 		r = complete(vcpu);
 	}
+	if (unlikely(vcpu->debug.control) && r == OST_RUN)
+		r = ost_debug_resume(vcpu);
 	if (r == OST_RUN) {
-		if (ost_immediate_exit(run) || signal_pending(current))
+		/* As the stock module does, this leaves exit_reason to tell of the exit before. */
+		if (ost_immediate_exit(run)) {
 			r = -EINTR;
-		else
-			r = run_loop(vcpu);
+			goto out;
+		}
+		r = signal_pending(current) ? -EINTR : run_loop(vcpu);
 	}
 	ost_vcpu_preemptible(vcpu);
 	if (unlikely(vcpu->dirty_ring.entries))
@@ -324,6 +341,8 @@ int ost_vcpu_run(struct ost_vcpu *vcpu)
 	if (r == OST_USER)
 		vcpu->stats.user_exits++;
 out:
+	if (unlikely(ost_sync_regs_wanted(run)))
+		ost_sync_regs_out(vcpu);
 	fill_run(vcpu);
 	if (vcpu->sigmask_set) {
 		sigprocmask(SIG_SETMASK, &current->real_blocked, NULL);

@@ -10,6 +10,7 @@
 #include "fpu.h"
 #include "irqchip/irqchip.h"
 #include "mmu/mmu.h"
+#include "mmu/walk.h"
 #include "state.h"
 #include "vcpu.h"
 #include "vm.h"
@@ -45,7 +46,7 @@ int ost_get_regs(struct ost_vcpu *vcpu, struct kvm_regs *out)
 	out->r14 = regs[OST_REG_R14];
 	out->r15 = regs[OST_REG_R15];
 	out->rip = ost_rip(vcpu);
-	out->rflags = ost_rflags(vcpu);
+	out->rflags = ost_guest_rflags(vcpu);
 	return 0;
 }
 
@@ -71,6 +72,8 @@ int ost_set_regs(struct ost_vcpu *vcpu, const struct kvm_regs *in)
 	regs[OST_REG_R15] = in->r15;
 	regs[OST_REG_RIP] = in->rip;
 	regs[OST_REG_RFLAGS] = (in->rflags & RFLAGS_BITS) | X86_EFLAGS_FIXED;
+	if (unlikely(vcpu->debug.control))
+		regs[OST_REG_RFLAGS] = ost_debug_take_tf(vcpu, regs[OST_REG_RFLAGS]);
 	vcpu->regs_avail |= REGS_ALL;
 	vcpu->regs_dirty |= REGS_ALL;
 	vcpu->event.exception.pending = false;
@@ -166,6 +169,58 @@ int ost_set_sregs(struct ost_vcpu *vcpu, const struct kvm_sregs *in)
 	return 0;
 }
 
+/*
+ * What both structs have is at the same place in them. An interrupt that is on its way has none in the second, it is
+ * with the events.
+ */
+#define SREGS_COMMON offsetofend(struct kvm_sregs, apic_base)
+
+static bool pae_paging(u64 cr0, u64 cr4, u64 efer)
+{
+	return (cr0 & X86_CR0_PG) && (cr4 & X86_CR4_PAE) && !(efer & EFER_LMA);
+}
+
+int ost_get_sregs2(struct ost_vcpu *vcpu, struct kvm_sregs2 *out)
+{
+	struct kvm_sregs sregs;
+
+	BUILD_BUG_ON(offsetof(struct kvm_sregs2, cs) != offsetof(struct kvm_sregs, cs) ||
+		     offsetof(struct kvm_sregs2, idt) != offsetof(struct kvm_sregs, idt) ||
+		     offsetofend(struct kvm_sregs2, apic_base) != SREGS_COMMON);
+	ost_get_sregs(vcpu, &sregs);
+	memset(out, 0, sizeof(*out));
+	memcpy(out, &sregs, SREGS_COMMON);
+	if (!pae_paging(out->cr0, out->cr4, out->efer))
+		return 0;
+	out->flags = KVM_SREGS2_FLAGS_PDPTRS_VALID;
+	/* A CPU that has none of its own reads them from memory when it needs them. */
+	if (ost_backend->get_pdptes && ost_backend->get_pdptes(vcpu, out->pdptrs))
+		return 0;
+	if (ost_gpa_read(vcpu->vm, out->cr3 & GENMASK_ULL(31, 5), out->pdptrs, sizeof(out->pdptrs)))
+		memset(out->pdptrs, 0, sizeof(out->pdptrs));
+	return 0;
+}
+
+int ost_set_sregs2(struct ost_vcpu *vcpu, const struct kvm_sregs2 *in)
+{
+	bool pdptes = in->flags & KVM_SREGS2_FLAGS_PDPTRS_VALID;
+	struct kvm_sregs sregs = {};
+	int i, r;
+
+	if (in->flags & ~(u64)KVM_SREGS2_FLAGS_PDPTRS_VALID)
+		return -EINVAL;
+	if (pdptes && !pae_paging(in->cr0, in->cr4, in->efer))
+		return -EINVAL;
+	for (i = 0; pdptes && i < ARRAY_SIZE(in->pdptrs); i++)
+		if (!ost_pdpte_loadable(in->pdptrs[i], vcpu->cpuid.gpa_reserved))
+			return -EINVAL;
+	memcpy(&sregs, in, SREGS_COMMON);
+	r = ost_set_sregs(vcpu, &sregs);
+	if (!r && pdptes && ost_backend->set_pdptes)
+		ost_backend->set_pdptes(vcpu, in->pdptrs);
+	return r;
+}
+
 /* --- XCRs --- */
 
 int ost_get_xcrs(struct ost_vcpu *vcpu, struct kvm_xcrs *out)
@@ -258,7 +313,7 @@ int ost_set_debugregs(struct ost_vcpu *vcpu, const struct kvm_debugregs *in)
 	memcpy(vcpu->dr, in->db, sizeof(vcpu->dr));
 	vcpu->dr6 = ost_dr6_fixed(in->dr6);
 	vcpu->dr7 = ost_dr7_fixed(in->dr7);
-	ost_backend->update_debug(vcpu);
+	ost_debug_update(vcpu);
 	return 0;
 }
 

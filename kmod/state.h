@@ -16,6 +16,7 @@ struct ost_vcpu;
 /* The getters fill all of *out and answer 0, but for ost_get_xcrs(): -EINVAL without XSAVE. */
 int ost_get_regs(struct ost_vcpu *vcpu, struct kvm_regs *out);
 int ost_get_sregs(struct ost_vcpu *vcpu, struct kvm_sregs *out);
+int ost_get_sregs2(struct ost_vcpu *vcpu, struct kvm_sregs2 *out);
 int ost_get_xcrs(struct ost_vcpu *vcpu, struct kvm_xcrs *out);
 int ost_get_mp_state(struct ost_vcpu *vcpu, struct kvm_mp_state *out);
 int ost_get_debugregs(struct ost_vcpu *vcpu, struct kvm_debugregs *out);
@@ -25,6 +26,8 @@ int ost_get_debugregs(struct ost_vcpu *vcpu, struct kvm_debugregs *out);
 /* Also forgets an exception that was not delivered yet. Reserved bits of RFLAGS are ignored. */
 int ost_set_regs(struct ost_vcpu *vcpu, const struct kvm_regs *in);
 int ost_set_sregs(struct ost_vcpu *vcpu, const struct kvm_sregs *in);
+/* The same with the PDPTEs that PAE paging has loaded. */
+int ost_set_sregs2(struct ost_vcpu *vcpu, const struct kvm_sregs2 *in);
 int ost_set_xcrs(struct ost_vcpu *vcpu, const struct kvm_xcrs *in);
 /* States but RUNNABLE only with LAPICs in the kernel. */
 int ost_set_mp_state(struct ost_vcpu *vcpu, const struct kvm_mp_state *in);

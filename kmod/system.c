@@ -17,6 +17,7 @@
 #include "irqchip/irqchip.h"
 #include "mmu/dirty_ring.h"
 #include "msr.h"
+#include "msr_table.h"
 #include "system.h"
 #include "vcpu.h"
 #include "vm.h"
@@ -64,7 +65,18 @@ long ost_check_extension(struct ost_vm *vm, unsigned long cap)
 	case KVM_CAP_CHECK_EXTENSION_VM:
 	case KVM_CAP_ENABLE_CAP:
 	case KVM_CAP_ENABLE_CAP_VM:
+	case KVM_CAP_SET_GUEST_DEBUG:
+	case KVM_CAP_X86_ROBUST_SINGLESTEP:
+	case KVM_CAP_SREGS2:
+	case KVM_CAP_EXCEPTION_PAYLOAD:
+	case KVM_CAP_X86_TRIPLE_FAULT_EVENT:
 		return 1;
+	case KVM_CAP_MCE:
+		return OST_MAX_MCE_BANKS;
+	case KVM_CAP_SYNC_REGS:
+		return KVM_SYNC_X86_VALID_FIELDS;
+	case KVM_CAP_SET_GUEST_DEBUG2:
+		return OST_GUESTDBG_FLAGS;
 	case KVM_CAP_XSAVE2: {
 		u32 size = ost_fpu_xsave2_size();
 
@@ -138,6 +150,12 @@ static long get_msrs(void *obj, unsigned long arg)
 	return ost_msr_get_features((struct kvm_msrs __user *)arg);
 }
 
+static int get_mce_cap_supported(void *obj, void *arg)
+{
+	*(u64 *)arg = ost_mce_cap_supported();
+	return 0;
+}
+
 static const struct ost_ioctl system_ioctls[] = {
 	{ .cmd = KVM_GET_API_VERSION, .raw = get_api_version },
 	{ .cmd = KVM_CREATE_VM, .raw = create_vm },
@@ -147,6 +165,7 @@ static const struct ost_ioctl system_ioctls[] = {
 	{ .cmd = KVM_GET_SUPPORTED_CPUID, .raw = get_supported_cpuid },
 	{ .cmd = KVM_GET_MSR_FEATURE_INDEX_LIST, .raw = get_msr_feature_index_list },
 	{ .cmd = KVM_GET_MSRS, .raw = get_msrs },
+	{ .cmd = KVM_X86_GET_MCE_CAP_SUPPORTED, .copy = OST_OUT, .fn = get_mce_cap_supported },
 };
 
 static struct ost_ioctl_table system_table = {

@@ -16,6 +16,7 @@
 #include "enable_cap.h"
 #include "ioctl.h"
 #include "msr.h"
+#include "msr_table.h"
 #include "state.h"
 #include "vcpu.h"
 #include "vm.h"
@@ -207,7 +208,7 @@ void ost_vcpu_reset(struct ost_vcpu *vcpu, bool init_event)
 	ost_msr_reset(vcpu, init_event);
 	ost_fpu_reset(vcpu, init_event);
 	ost_clock_reset(vcpu, init_event);
-	ost_backend->update_debug(vcpu);
+	ost_debug_update(vcpu);
 	ost_backend->flush_tlb(vcpu);
 	ost_request(vcpu, OST_REQ_EVENT);
 }
@@ -416,6 +417,16 @@ static int set_sregs(void *vcpu, void *arg)
 	return ost_set_sregs(vcpu, arg);
 }
 
+static int get_sregs2(void *vcpu, void *arg)
+{
+	return ost_get_sregs2(vcpu, arg);
+}
+
+static int set_sregs2(void *vcpu, void *arg)
+{
+	return ost_set_sregs2(vcpu, arg);
+}
+
 static int get_fpu(void *vcpu, void *arg)
 {
 	ost_fpu_get_fpu(vcpu, arg);
@@ -513,6 +524,21 @@ static int get_debugregs(void *vcpu, void *arg)
 static int set_debugregs(void *vcpu, void *arg)
 {
 	return ost_set_debugregs(vcpu, arg);
+}
+
+static int set_guest_debug(void *vcpu, void *arg)
+{
+	return ost_set_guest_debug(vcpu, arg);
+}
+
+static int setup_mce(void *vcpu, void *arg)
+{
+	return ost_mce_setup(vcpu, *(u64 *)arg);
+}
+
+static int set_mce(void *vcpu, void *arg)
+{
+	return ost_mce_report(vcpu, arg);
 }
 
 static int translate(void *vcpu, void *arg)
@@ -619,6 +645,8 @@ static const struct ost_ioctl vcpu_ioctls[] = {
 	{ .cmd = KVM_SET_LAPIC, .copy = OST_IN, .fn = set_lapic },
 	{ .cmd = KVM_SET_CPUID2, .raw = set_cpuid2 },
 	{ .cmd = KVM_GET_CPUID2, .raw = get_cpuid2 },
+	{ .cmd = KVM_X86_SETUP_MCE, .copy = OST_IN, .fn = setup_mce },
+	{ .cmd = KVM_X86_SET_MCE, .copy = OST_IN, .fn = set_mce },
 	{ .cmd = KVM_GET_MP_STATE, .copy = OST_OUT, .fn = get_mp_state },
 	{ .cmd = KVM_SET_MP_STATE, .copy = OST_IN, .fn = set_mp_state },
 	{ .cmd = KVM_NMI, .raw = nmi },
@@ -626,6 +654,7 @@ static const struct ost_ioctl vcpu_ioctls[] = {
 	{ .cmd = KVM_SET_VCPU_EVENTS, .copy = OST_IN, .fn = set_events },
 	{ .cmd = KVM_GET_DEBUGREGS, .copy = OST_OUT, .fn = get_debugregs },
 	{ .cmd = KVM_SET_DEBUGREGS, .copy = OST_IN, .fn = set_debugregs },
+	{ .cmd = KVM_SET_GUEST_DEBUG, .copy = OST_IN, .fn = set_guest_debug },
 	{ .cmd = KVM_SET_TSC_KHZ, .raw = set_tsc_khz },
 	{ .cmd = KVM_GET_TSC_KHZ, .raw = get_tsc_khz },
 	{ .cmd = KVM_KVMCLOCK_CTRL, .raw = kvmclock_ctrl },
@@ -635,6 +664,8 @@ static const struct ost_ioctl vcpu_ioctls[] = {
 	{ .cmd = KVM_GET_XCRS, .copy = OST_OUT, .fn = get_xcrs },
 	{ .cmd = KVM_SET_XCRS, .copy = OST_IN, .fn = set_xcrs },
 	{ .cmd = KVM_GET_XSAVE2, .raw = get_xsave2 },
+	{ .cmd = KVM_GET_SREGS2, .copy = OST_OUT, .fn = get_sregs2 },
+	{ .cmd = KVM_SET_SREGS2, .copy = OST_IN, .fn = set_sregs2 },
 };
 
 static struct ost_ioctl_table vcpu_table = {

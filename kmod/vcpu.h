@@ -18,6 +18,7 @@
 #include "ost.h"
 #include "event.h"
 #include "fpu.h"
+#include "guestdebug.h"
 #include "cpuid.h"
 #include "clock.h"
 #include "msr.h"
@@ -123,7 +124,10 @@ struct ost_vcpu {
 	u32 regs_dirty;
 	u64 cr2;		/* right outside of ost_run only */
 	u64 dr[4], dr6, dr7;
+	u64 hw_dr7;		/* what an entry loads: dr7, or a debugger's */
 	bool dr_live;		/* the guest may use MOV DR during the next entry */
+	bool dr_load;		/* ost_debug_load() has something to do before it (ost_debug_update()) */
+	struct ost_guest_debug debug;
 	u64 apic_base;		/* IA32_APIC_BASE */
 	u64 cr8;		/* without an in-kernel irqchip; see ost_get_cr8() */
 	u64 pat;

@@ -48,6 +48,9 @@ struct ost_vm {
 	struct ost_irqs irqs;	/* irqchips, routing, irqfds */
 	struct ost_vm_clock clock;
 
+	/* KVM_ENABLE_CAP's: what KVM_GET_VCPU_EVENTS tells besides [READ_ONCE] */
+	bool exception_payload, triple_fault_event;
+
 	gpa_t tss_addr;		/* KVM_SET_TSS_ADDR */
 	gpa_t identity_map_addr;
 };

@@ -278,6 +278,7 @@ struct ost_emul {
 	u64 cr4;
 	u64 efer;
 	u8 cpl;
+	bool one_iteration; /* a repeated instruction stops after each, as with RFLAGS.TF */
 
 	/* Outputs. */
 	struct ost_emul_exception exception;

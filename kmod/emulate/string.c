@@ -81,7 +81,7 @@ static int repeat(struct ost_emul *e, int (*iteration)(struct ost_emul *e, struc
 		count_down(e, &s, 1);
 		if (compares && s.repeated && !(e->rflags & X86_EFLAGS_ZF) == (e->rep == 0xf3))
 			return OST_EMUL_OK;
-		if (e->yield || e->rflags & X86_EFLAGS_TF)
+		if (e->yield || e->one_iteration || e->rflags & X86_EFLAGS_TF)
 			break;
 	}
 	e->completed = !s.left;
@@ -193,7 +193,7 @@ static int batch_size(struct ost_emul *e, const struct string *s, enum ost_emul_
 	int ret;
 
 	/* A single element may cross into the next page. */
-	if (n < 2 || e->rflags & (X86_EFLAGS_DF | X86_EFLAGS_TF) ||
+	if (n < 2 || e->one_iteration || e->rflags & (X86_EFLAGS_DF | X86_EFLAGS_TF) ||
 	    offset + n * s->bytes - 1 > s->mask ||
 	    ost_emul_linear(e, seg, offset, n * s->bytes, write, &ignored) != OST_EMUL_OK)
 		n = 1;

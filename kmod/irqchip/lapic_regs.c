@@ -131,7 +131,18 @@ static void write_dest(struct ost_lapic *apic, u32 offset, u32 val)
 	apic->dest_changed = true;
 }
 
-/* val holds writable bits only. */
+/*
+ * What a write through the page leaves in a register. Reserved bits of ICR are kept, to be read back as they were
+ * written: that is what VMMs and guests find on other hypervisors. They have no effect.
+ */
+static u32 kept(const struct ost_lapic *apic, u32 offset)
+{
+	if (offset == APIC_ICR && apic->mode != OST_APIC_X2APIC)
+		return ~(u32)APIC_ICR_BUSY;
+	return writable(apic, offset);
+}
+
+/* val holds bits that are kept only. */
 static void write_reg(struct ost_lapic *apic, u32 offset, u32 val)
 {
 	switch (offset) {
@@ -232,7 +243,7 @@ void ost_lapic_page_write(struct ost_lapic *apic, u32 offset, u32 len, const voi
 	if (!(reg->access & PAGE_W))
 		return;
 	memcpy(&data, val, sizeof(data));
-	write_reg(apic, offset, data & writable(apic, offset));
+	write_reg(apic, offset, data & kept(apic, offset));
 }
 
 void ost_lapic_page_written(struct ost_lapic *apic, u32 offset)
@@ -246,7 +257,7 @@ void ost_lapic_page_written(struct ost_lapic *apic, u32 offset)
 		return;
 	data = ost_lapic_reg(apic, offset);
 	ost_lapic_reg_set(apic, offset, apic->last[offset >> 4]);
-	write_reg(apic, offset, data & writable(apic, offset));
+	write_reg(apic, offset, data & kept(apic, offset));
 }
 
 /* --- x2APIC MSRs (SDM 11.12.1) --- */
@@ -326,7 +337,7 @@ void ost_lapic_model_get(struct ost_lapic *apic, struct kvm_lapic_state *out)
 		*state_reg(out, APIC_ID) = apic->id << 24;
 }
 
-/* Vectors below 16 exist in none of ISR, TMR and IRR. */
+/* Vectors below 16 exist in neither ISR nor TMR. In IRR they stay for ever: their class is above no PPR. */
 static u32 state_vectors(const struct kvm_lapic_state *in, u32 base, u32 word)
 {
 	u32 val = *state_reg((void *)in, base + 0x10 * word);
@@ -345,7 +356,7 @@ void ost_lapic_model_set(struct ost_lapic *apic, const struct kvm_lapic_state *i
 	ost_lapic_timer_stop(apic);
 	for (i = 0; i < ARRAY_SIZE(plain); i++)
 		ost_lapic_reg_set(apic, plain[i],
-				  *state_reg((void *)in, plain[i]) & writable(apic, plain[i]));
+				  *state_reg((void *)in, plain[i]) & kept(apic, plain[i]));
 	ost_lapic_reg_set(apic, APIC_ESR, *state_reg((void *)in, APIC_ESR) & 0xef);
 	ost_lapic_reg_set(apic, APIC_ICR2, *state_reg((void *)in, APIC_ICR2) &
 			  (x2apic ? ~0u : writable(apic, APIC_ICR2)));
@@ -361,7 +372,7 @@ void ost_lapic_model_set(struct ost_lapic *apic, const struct kvm_lapic_state *i
 	for (i = 0; i < 8; i++) {
 		ost_lapic_reg_set(apic, APIC_ISR + 0x10 * i, state_vectors(in, APIC_ISR, i));
 		ost_lapic_reg_set(apic, APIC_TMR + 0x10 * i, state_vectors(in, APIC_TMR, i));
-		ost_lapic_replace_irr(apic, i, state_vectors(in, APIC_IRR, i));
+		ost_lapic_replace_irr(apic, i, *state_reg((void *)in, APIC_IRR + 0x10 * i));
 	}
 	ost_lapic_rescan_isr(apic);
 	ost_lapic_update_ppr(apic);

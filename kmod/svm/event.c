@@ -180,10 +180,11 @@ void ost_svm_redo_events(struct ost_svm_vcpu *svm)
 	ost_request(&svm->vcpu, OST_REQ_EVENT);
 }
 
-static void requeue(struct ost_svm_vcpu *svm, u32 info, u32 error_code)
+static void requeue(struct ost_svm_vcpu *svm, u32 info, u32 error_code, bool given)
 {
 	struct ost_vcpu *vcpu = &svm->vcpu;
 	u8 vector = info & OST_SVM_EVENT_VECTOR;
+	u8 soft_len = vcpu->event.exception.soft_len;
 
 	switch (info & OST_SVM_EVENT_TYPE) {
 	case OST_SVM_EVENT_INTR:
@@ -197,6 +198,9 @@ static void requeue(struct ost_svm_vcpu *svm, u32 info, u32 error_code)
 		if (vector != X86_TRAP_BP && vector != X86_TRAP_OF)
 			ost_requeue_exception(vcpu, vector, info & OST_SVM_EVENT_ERROR_VALID,
 					      error_code, false, 0);
+		/* But not where the VMM had this one raised. */
+		else if (given && vcpu->event.exception.soft && vcpu->event.exception.vector == vector)
+			ost_requeue_exception(vcpu, vector, false, 0, true, soft_len);
 		break;
 	default:
 		/* So does INTn. */
@@ -223,6 +227,7 @@ void ost_svm_complete_events(struct ost_svm_vcpu *svm)
 	struct ost_vmcb_control *control = &svm->vmcb->control;
 	struct ost_vcpu *vcpu = &svm->vcpu;
 	u32 info = control->exitintinfo;
+	bool given = svm->event_given;
 
 	svm->stepped = false;
 	if (unlikely(svm->nmi_step))
@@ -232,13 +237,13 @@ void ost_svm_complete_events(struct ost_svm_vcpu *svm)
 		svm->nmi_masked = false;
 		ost_request(vcpu, OST_REQ_EVENT);
 	}
-	if (svm->event_given)
+	if (given)
 		ost_events_delivered(vcpu);
 	svm->event_given = false;
 
 	if (unlikely(info & OST_SVM_EVENT_VALID)) {
 		unmove_rip(svm);
-		requeue(svm, info, control->exitintinfo_error);
+		requeue(svm, info, control->exitintinfo_error, given);
 	}
 	svm->soft_moved = false;
 }

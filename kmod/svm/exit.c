@@ -204,7 +204,7 @@ static int exit_excp_db(struct ost_vcpu *vcpu)
 		if (!bits)
 			return OST_RUN;
 	}
-	return ost_debug_exception(vcpu, bits);
+	return ost_exit_db(vcpu, bits);
 }
 
 static int exit_excp_ac(struct ost_vcpu *vcpu)
@@ -239,6 +239,7 @@ static int (*const handlers[OST_SVM_NR_EXIT_INDEXES])(struct ost_vcpu *vcpu) = {
 	[SVM_EXIT_READ_DR0 ... SVM_EXIT_READ_DR0 + 15] = ost_exit_mov_dr,
 	[SVM_EXIT_WRITE_DR0 ... SVM_EXIT_WRITE_DR0 + 15] = ost_exit_mov_dr,
 	[EXCP(X86_TRAP_DB)] = exit_excp_db,
+	[EXCP(X86_TRAP_BP)] = ost_exit_bp,
 	[EXCP(X86_TRAP_AC)] = exit_excp_ac,
 	[EXCP(X86_TRAP_MC)] = ost_exit_nothing,	/* the host had it */
 	[SVM_EXIT_INTR] = ost_exit_nothing,

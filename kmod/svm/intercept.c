@@ -84,6 +84,8 @@ void ost_svm_update_debug(struct ost_vcpu *vcpu)
 
 	/* The guest's MOV DR exits once, gets the registers, and has them until the next exit. */
 	intercept_dr(svm->vmcb, !vcpu->dr_live);
+	ost_vmcb_intercept(svm->vmcb, ICPT_EXCEPTION(X86_TRAP_BP),
+			   vcpu->debug.control & KVM_GUESTDBG_USE_SW_BP);
 	ost_vmcb_dirty(svm->vmcb, CLEAN_DRX);
 }
 

@@ -73,10 +73,10 @@ static void load_debug(struct ost_svm_vcpu *svm)
 	/* With DR6 clear of old bits, those that a #DB exit finds set are its own. */
 	u64 dr6 = vcpu->dr_live ? vcpu->dr6 : DR6_RESERVED;
 
-	if (save->dr6 == dr6 && save->dr7 == vcpu->dr7)
+	if (save->dr6 == dr6 && save->dr7 == vcpu->hw_dr7)
 		return;
 	save->dr6 = dr6;
-	save->dr7 = vcpu->dr7;
+	save->dr7 = vcpu->hw_dr7;
 	ost_vmcb_dirty(svm->vmcb, CLEAN_DRX);
 }
 
@@ -86,7 +86,8 @@ static void store_debug(struct ost_svm_vcpu *svm)
 	struct ost_vcpu *vcpu = &svm->vcpu;
 
 	/* The guest may have cleared GD or, by a task switch, the local enables. */
-	vcpu->dr7 = save->dr7;
+	if (unlikely(save->dr7 != vcpu->hw_dr7))
+		ost_debug_dr7_changed(vcpu, save->dr7);
 	if (unlikely(vcpu->dr_live))
 		vcpu->dr6 = save->dr6;
 	/* The host's next #DB is to find its own reasons only. */

@@ -6,7 +6,7 @@
  * agree; the model knows that the CPU may have changed TPR, PPR, IRR and ISR while the guest ran, and
  * holds what arrives back until the guest does not run. What is used, by the LAPIC's mode:
  *
- *   off	nothing but the TPR shadow
+ *   off	nothing but the TPR shadow; also while a debugger steps the guest, or blocks its interrupts
  *   xAPIC	accesses to its page (30.4), if it is where it is after RESET
  *   x2APIC	its MSRs (30.5), the rest of the MSR bitmap is in msr.c
  *   either	registers from the page (30.1.1), delivery of interrupts (30.2)
@@ -102,7 +102,7 @@ static u32 controls_for(struct ost_vcpu *vcpu, enum ost_apic_mode mode)
 {
 	u32 controls = ost_vmx_config.apic;
 
-	if (mode == OST_APIC_DISABLED)
+	if (mode == OST_APIC_DISABLED || (vcpu->debug.control & OST_GUESTDBG_NO_DELIVERY))
 		return 0;
 	if (mode != OST_APIC_XAPIC || vcpu->apic_base >> PAGE_SHIFT != usual_gfn())
 		controls &= ~SECONDARY_EXEC_VIRTUALIZE_APIC_ACCESSES;

@@ -45,6 +45,8 @@ const struct ost_backend ost_vmx_backend = {
 	.set_cr3 = ost_vmx_set_cr3,
 	.set_cr4 = ost_vmx_set_cr4,
 	.set_efer = ost_vmx_set_efer,
+	.get_pdptes = ost_vmx_get_pdptes,
+	.set_pdptes = ost_vmx_set_pdptes,
 	.update_debug = ost_vmx_update_debug,
 
 	.get_msr = ost_vmx_get_msr,

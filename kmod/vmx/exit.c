@@ -259,7 +259,9 @@ static int exit_exception(struct ost_vcpu *vcpu)
 					      ost_vmcs_get(vmx, VM_EXIT_INSTRUCTION_LEN));
 			return OST_RUN;
 		}
-		return ost_debug_exception(vcpu, qualification(vcpu) & DB_BITS);
+		return ost_exit_db(vcpu, qualification(vcpu) & DB_BITS);
+	case X86_TRAP_BP:
+		return ost_exit_bp(vcpu);
 	case X86_TRAP_AC:
 		return exit_ac(vcpu);
 	default:

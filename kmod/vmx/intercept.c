@@ -82,6 +82,8 @@ void ost_vmx_update_debug(struct ost_vcpu *vcpu)
 		ost_vmcs_clear_bits(vmx, CPU_BASED_VM_EXEC_CONTROL, CPU_BASED_MOV_DR_EXITING);
 	else
 		ost_vmcs_set_bits(vmx, CPU_BASED_VM_EXEC_CONTROL, CPU_BASED_MOV_DR_EXITING);
+	ost_vmcs_set(vmx, EXCEPTION_BITMAP, vcpu->debug.control & KVM_GUESTDBG_USE_SW_BP ?
+						    exceptions | BIT(X86_TRAP_BP) : exceptions);
 }
 
 void ost_vmx_update_tpr(struct ost_vcpu *vcpu, int tpr, int max_irr)

@@ -303,12 +303,35 @@ void ost_vmx_set_efer(struct ost_vcpu *vcpu, u64 efer)
 	vmx->pdptes_stale = true;
 }
 
-void ost_vmx_load_pdptes(struct ost_vcpu *vcpu)
+bool ost_vmx_get_pdptes(struct ost_vcpu *vcpu, u64 *pdptes)
 {
 	struct ost_vmx_vcpu *vmx = to_vmx(vcpu);
-	u64 pdptes[4] = {};
+
+	if (vmx->pdptes_stale)
+		return false;
+	pdptes[0] = ost_vmcs_get(vmx, GUEST_PDPTR0);
+	pdptes[1] = ost_vmcs_get(vmx, GUEST_PDPTR1);
+	pdptes[2] = ost_vmcs_get(vmx, GUEST_PDPTR2);
+	pdptes[3] = ost_vmcs_get(vmx, GUEST_PDPTR3);
+	return true;
+}
+
+void ost_vmx_set_pdptes(struct ost_vcpu *vcpu, const u64 *pdptes)
+{
+	struct ost_vmx_vcpu *vmx = to_vmx(vcpu);
 
 	vmx->pdptes_stale = false;
+	ost_vmcs_set(vmx, GUEST_PDPTR0, pdptes[0]);
+	ost_vmcs_set(vmx, GUEST_PDPTR1, pdptes[1]);
+	ost_vmcs_set(vmx, GUEST_PDPTR2, pdptes[2]);
+	ost_vmcs_set(vmx, GUEST_PDPTR3, pdptes[3]);
+}
+
+void ost_vmx_load_pdptes(struct ost_vcpu *vcpu)
+{
+	u64 pdptes[4] = {};
+
+	to_vmx(vcpu)->pdptes_stale = false;
 	if (!ost_vmx_pae_paging(vcpu))
 		return;
 	/*
@@ -318,8 +341,5 @@ void ost_vmx_load_pdptes(struct ost_vcpu *vcpu)
 	if (!ost_pdptes_valid(vcpu, ost_cr3(vcpu)) ||
 	    ost_gpa_read(vcpu->vm, ost_cr3(vcpu) & GENMASK_ULL(31, 5), pdptes, sizeof(pdptes)))
 		memset(pdptes, 0, sizeof(pdptes));
-	ost_vmcs_set(vmx, GUEST_PDPTR0, pdptes[0]);
-	ost_vmcs_set(vmx, GUEST_PDPTR1, pdptes[1]);
-	ost_vmcs_set(vmx, GUEST_PDPTR2, pdptes[2]);
-	ost_vmcs_set(vmx, GUEST_PDPTR3, pdptes[3]);
+	ost_vmx_set_pdptes(vcpu, pdptes);
 }

@@ -89,7 +89,7 @@ static void load_debug(struct ost_vmx_vcpu *vmx)
 
 	if (unlikely(vcpu->dr_live))
 		set_debugreg((unsigned long)vcpu->dr6, 6);
-	ost_vmcs_set(vmx, GUEST_DR7, vcpu->dr7);
+	ost_vmcs_set(vmx, GUEST_DR7, vcpu->hw_dr7);
 }
 
 static void store_debug(struct ost_vmx_vcpu *vmx)

@@ -333,6 +333,8 @@ void ost_vmx_set_efer(struct ost_vcpu *vcpu, u64 efer);
 /* Is the guest in PAE paging, where the CPU works with four PDPTEs that the VMCS holds (4.4.1)? */
 bool ost_vmx_pae_paging(struct ost_vcpu *vcpu);
 /* Reads the PDPTEs from guest memory. [vcpu] */
+bool ost_vmx_get_pdptes(struct ost_vcpu *vcpu, u64 *pdptes);
+void ost_vmx_set_pdptes(struct ost_vcpu *vcpu, const u64 *pdptes);
 void ost_vmx_load_pdptes(struct ost_vcpu *vcpu);
 
 /* event.c */

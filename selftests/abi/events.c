@@ -258,4 +258,123 @@ TEST_F(events, debugregs_reach_the_guest)
 	EXPECT_EQ(1ULL, regs.dr6 & 0xf);
 }
 
+/* --- KVM_CAP_EXCEPTION_PAYLOAD, KVM_CAP_X86_TRIPLE_FAULT_EVENT --- */
+
+#ifndef KVM_CAP_X86_TRIPLE_FAULT_EVENT
+#define KVM_CAP_X86_TRIPLE_FAULT_EVENT 218
+#endif
+
+static int enable(struct vm *vm, uint32_t cap, uint64_t on)
+{
+	struct kvm_enable_cap arg = { .cap = cap, .args[0] = on };
+
+	return ioctl(vm->fd, KVM_ENABLE_CAP, &arg);
+}
+
+TEST_F(events, payloads_have_to_be_asked_for)
+{
+	struct kvm_vcpu_events ev = self->ev;
+
+	EXPECT_EQ(1, has_cap(&self->vm, KVM_CAP_EXCEPTION_PAYLOAD));
+	EXPECT_EQ(0U, ev.flags & KVM_VCPUEVENT_VALID_PAYLOAD);
+	ev.flags = KVM_VCPUEVENT_VALID_PAYLOAD;
+	EXPECT_EQ(-1, set(self->vcpu, &ev));
+	EXPECT_EQ(EINVAL, errno);
+	ASSERT_EQ(0, enable(&self->vm, KVM_CAP_EXCEPTION_PAYLOAD, 1));
+	ASSERT_EQ(0, get(self->vcpu, &ev));
+	EXPECT_NE(0U, ev.flags & KVM_VCPUEVENT_VALID_PAYLOAD);
+	ev.exception.pending = 1;
+	ev.exception.nr = 32;
+	EXPECT_EQ(-1, set(self->vcpu, &ev));
+	EXPECT_EQ(EINVAL, errno);
+	ASSERT_EQ(0, enable(&self->vm, KVM_CAP_EXCEPTION_PAYLOAD, 0));
+	ASSERT_EQ(0, get(self->vcpu, &ev));
+	EXPECT_EQ(0U, ev.flags & KVM_VCPUEVENT_VALID_PAYLOAD);
+}
+
+/* CR2 changes with the delivery, not before. */
+TEST_F(events, payload_of_a_page_fault)
+{
+	struct kvm_vcpu_events ev;
+	struct kvm_sregs sregs;
+
+	ASSERT_EQ(0, enable(&self->vm, KVM_CAP_EXCEPTION_PAYLOAD, 1));
+	ASSERT_EQ(0, get(self->vcpu, &ev));
+	ev.flags = KVM_VCPUEVENT_VALID_PAYLOAD;
+	ev.exception.pending = 1;
+	ev.exception.nr = 14;
+	ev.exception_has_payload = 1;
+	ev.exception_payload = 0x12345000;
+	ASSERT_EQ(0, set(self->vcpu, &ev));
+	ASSERT_EQ(0, get(self->vcpu, &ev));
+	EXPECT_EQ(1, ev.exception.pending);
+	EXPECT_EQ(0, ev.exception.injected);
+	EXPECT_EQ(14, ev.exception.nr);
+	EXPECT_EQ(1, ev.exception_has_payload);
+	EXPECT_EQ(0x12345000ULL, ev.exception_payload);
+	ASSERT_EQ(0, ioctl(self->vcpu->fd, KVM_GET_SREGS, &sregs));
+	EXPECT_EQ(0ULL, sregs.cr2);
+	EXPECT_EQ(14, next_vector(self->vcpu));
+	ASSERT_EQ(0, ioctl(self->vcpu->fd, KVM_GET_SREGS, &sregs));
+	EXPECT_EQ(0x12345000ULL, sregs.cr2);
+	ASSERT_EQ(0, get(self->vcpu, &ev));
+	EXPECT_EQ(0, ev.exception.pending);
+}
+
+TEST_F(events, payload_of_a_debug_exception)
+{
+	struct kvm_debugregs regs;
+	struct kvm_vcpu_events ev;
+
+	ASSERT_EQ(0, enable(&self->vm, KVM_CAP_EXCEPTION_PAYLOAD, 1));
+	ASSERT_EQ(0, get(self->vcpu, &ev));
+	ev.flags = KVM_VCPUEVENT_VALID_PAYLOAD;
+	ev.exception.pending = 1;
+	ev.exception.nr = 1;
+	ev.exception_has_payload = 1;
+	ev.exception_payload = 1 << 14 | 2;
+	ASSERT_EQ(0, set(self->vcpu, &ev));
+	ASSERT_EQ(0, ioctl(self->vcpu->fd, KVM_GET_DEBUGREGS, &regs));
+	EXPECT_EQ(0xffff0ff0ULL, regs.dr6);
+	EXPECT_EQ(1, next_vector(self->vcpu));
+	ASSERT_EQ(0, ioctl(self->vcpu->fd, KVM_GET_DEBUGREGS, &regs));
+	EXPECT_EQ(0xffff4ff2ULL, regs.dr6);
+	if (dev_is_reference())
+		return;
+	/* Bits that DR6 has not would make an entry fail, or fault on the host. */
+	ASSERT_EQ(0, get(self->vcpu, &ev));
+	ev.flags = KVM_VCPUEVENT_VALID_PAYLOAD;
+	ev.exception.pending = 1;
+	ev.exception.nr = 1;
+	ev.exception_has_payload = 1;
+	ev.exception_payload = ~0ULL;
+	ASSERT_EQ(0, set(self->vcpu, &ev));
+	EXPECT_EQ(1, next_vector(self->vcpu));
+	ASSERT_EQ(0, ioctl(self->vcpu->fd, KVM_GET_DEBUGREGS, &regs));
+	EXPECT_EQ(0xffffeffFULL, regs.dr6);
+}
+
+TEST_F(events, triple_fault)
+{
+	struct kvm_vcpu_events ev = self->ev;
+
+	EXPECT_EQ(1, has_cap(&self->vm, KVM_CAP_X86_TRIPLE_FAULT_EVENT));
+	ev.flags = KVM_VCPUEVENT_VALID_TRIPLE_FAULT;
+	ev.triple_fault.pending = 1;
+	EXPECT_EQ(-1, set(self->vcpu, &ev));
+	EXPECT_EQ(EINVAL, errno);
+	ASSERT_EQ(0, enable(&self->vm, KVM_CAP_X86_TRIPLE_FAULT_EVENT, 1));
+	ASSERT_EQ(0, set(self->vcpu, &ev));
+	ASSERT_EQ(0, get(self->vcpu, &ev));
+	EXPECT_NE(0U, ev.flags & KVM_VCPUEVENT_VALID_TRIPLE_FAULT);
+	EXPECT_EQ(1, ev.triple_fault.pending);
+	ev.flags = KVM_VCPUEVENT_VALID_TRIPLE_FAULT;
+	ev.triple_fault.pending = 0;
+	ASSERT_EQ(0, set(self->vcpu, &ev));
+	EXPECT_EQ(-1, next_vector(self->vcpu));
+	ev.triple_fault.pending = 1;
+	ASSERT_EQ(0, set(self->vcpu, &ev));
+	EXPECT_EQ(KVM_EXIT_SHUTDOWN, vcpu_run(self->vcpu));
+}
+
 TEST_HARNESS_MAIN

@@ -168,4 +168,45 @@ TEST_F(lapic, without_irqchip_is_einval)
 	EXPECT_EQ(EINVAL, errno);
 }
 
+GUEST_CODE(write_icr, 64,
+	   "movl $0xfee00310, %ebx\n"
+	   "movl $0x5affffff, (%rbx)\n"
+	   "movl $0xfee00300, %ebx\n"
+	   "movl $0xfff350fe, (%rbx)\n"
+	   "movl (%rbx), %eax\n"
+	   "outl %eax, $0x40\n");
+
+/* Reserved bits of ICR are read as they were written; the delivery status is not among them. */
+TEST_F(lapic, reserved_bits_of_icr)
+{
+	ASSERT_EQ(0, vcpu_cpuid_all(&self->vm, self->vcpu));
+	ASSERT_EQ(0, vcpu_long_mode(&self->vm, self->vcpu, VM_CODE_GPA));
+	vm_load(&self->vm, VM_CODE_GPA, write_icr);
+	ASSERT_EQ(KVM_EXIT_IO, vcpu_run(self->vcpu));
+	EXPECT_EQ(0xfff340feU, *(uint32_t *)io_data(self->vcpu));
+	ASSERT_EQ(0, ioctl(self->vcpu->fd, KVM_GET_LAPIC, &self->s));
+	EXPECT_EQ(0xfff340feU, *reg(&self->s, APIC_ICR_LOW));
+	ASSERT_EQ(0, ioctl(self->vcpu->fd, KVM_SET_LAPIC, &self->s));
+	ASSERT_EQ(0, ioctl(self->vcpu->fd, KVM_GET_LAPIC, &self->s));
+	EXPECT_EQ(0xfff340feU, *reg(&self->s, APIC_ICR_LOW));
+}
+
+GUEST_CODE(idle, 64, "sti\n1: outb %al, $0x40\njmp 1b\n");
+
+/* Vectors that are none are kept in IRR, and never delivered. */
+TEST_F(lapic, low_vectors_in_irr)
+{
+	ASSERT_EQ(0, vcpu_long_mode(&self->vm, self->vcpu, VM_CODE_GPA));
+	vm_load(&self->vm, VM_CODE_GPA, idle);
+	*reg(&self->s, APIC_SVR) = 0x1ff;
+	*reg(&self->s, APIC_IRR) = 0x8001;
+	ASSERT_EQ(0, ioctl(self->vcpu->fd, KVM_SET_LAPIC, &self->s));
+	ASSERT_EQ(0, ioctl(self->vcpu->fd, KVM_GET_LAPIC, &self->s));
+	EXPECT_EQ(0x8001U, *reg(&self->s, APIC_IRR));
+	for (int i = 0; i < 3; i++)
+		EXPECT_EQ(KVM_EXIT_IO, vcpu_run(self->vcpu));
+	ASSERT_EQ(0, ioctl(self->vcpu->fd, KVM_GET_LAPIC, &self->s));
+	EXPECT_EQ(0x8001U, *reg(&self->s, APIC_IRR));
+}
+
 TEST_HARNESS_MAIN

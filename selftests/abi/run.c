@@ -192,9 +192,12 @@ TEST_F(run, immediate_exit_is_eintr)
 {
 	start_real(self, spin);
 	self->vcpu->run->immediate_exit = 1;
+	self->vcpu->run->exit_reason = 99;
 	EXPECT_EQ(-1, ioctl(self->vcpu->fd, KVM_RUN, 0));
 	EXPECT_EQ(EINTR, errno);
 	EXPECT_EQ(VM_CODE_GPA, rip(self->vcpu));
+	/* It tells of the exit before, as there was none now. */
+	EXPECT_EQ(99u, self->vcpu->run->exit_reason);
 }
 
 /* What an exit left unfinished is finished even so: that is what migration asks for. */
@@ -206,6 +209,7 @@ TEST_F(run, immediate_exit_completes_the_pending_io)
 	EXPECT_EQ(-1, ioctl(self->vcpu->fd, KVM_RUN, 0));
 	EXPECT_EQ(EINTR, errno);
 	EXPECT_EQ(VM_CODE_GPA + chatter_end - chatter_start - 2, rip(self->vcpu));
+	EXPECT_EQ((uint32_t)KVM_EXIT_IO, self->vcpu->run->exit_reason);
 	self->vcpu->run->immediate_exit = 0;
 	EXPECT_EQ(KVM_EXIT_IO, vcpu_run(self->vcpu));
 }
@@ -226,6 +230,29 @@ static timer_t start_timer(int sig, long delay_ns, long period_ns)
 	timer_create(CLOCK_MONOTONIC, &event, &timer);
 	timer_settime(timer, 0, &when, NULL);
 	return timer;
+}
+
+/* One that is pending already ends it as one that comes later does. */
+TEST_F(run, pending_signal_is_eintr)
+{
+	uint8_t buf[sizeof(struct kvm_signal_mask) + 8] = { 0 };
+	struct kvm_signal_mask *mask = (struct kvm_signal_mask *)buf;
+	struct sigaction action = { .sa_handler = nothing };
+	sigset_t blocked;
+
+	sigaction(SIGUSR1, &action, NULL);
+	sigemptyset(&blocked);
+	sigaddset(&blocked, SIGUSR1);
+	sigprocmask(SIG_BLOCK, &blocked, NULL);
+	raise(SIGUSR1);
+	mask->len = 8;
+	ASSERT_EQ(0, ioctl(self->vcpu->fd, KVM_SET_SIGNAL_MASK, mask));
+	start_real(self, spin);
+	self->vcpu->run->exit_reason = 99;
+	EXPECT_EQ(-1, ioctl(self->vcpu->fd, KVM_RUN, 0));
+	EXPECT_EQ(EINTR, errno);
+	EXPECT_EQ((uint32_t)KVM_EXIT_INTR, self->vcpu->run->exit_reason);
+	EXPECT_EQ(VM_CODE_GPA, rip(self->vcpu));
 }
 
 TEST_F(run, signal_is_eintr)
@@ -416,6 +443,45 @@ TEST_F(run, kvm_run_fields_tell_the_state)
 	EXPECT_EQ(0ULL, self->vcpu->run->cr8);
 	EXPECT_EQ(0xfee00900ULL, self->vcpu->run->apic_base);
 	EXPECT_EQ(0, self->vcpu->run->ready_for_interrupt_injection);
+}
+
+GUEST_CODE(rep_ins, 64, "cld\nrep insb\noutb %al, $0x40\n");
+
+/* REP INS goes on with the RCX that userspace has left, whatever was asked for. */
+TEST_F(run, rcx_changed_during_rep_ins)
+{
+	static const struct { uint64_t asked, left; } cases[] = { { 2, 1 }, { 3, 8192 } };
+
+	for (int i = 0; i < 2; i++) {
+		struct kvm_regs regs;
+		uint64_t done = 0;
+		int exits = 0;
+
+		start_long(self, rep_ins);
+		ASSERT_EQ(0, ioctl(self->vcpu->fd, KVM_GET_REGS, &regs));
+		regs.rcx = cases[i].asked;
+		regs.rdx = 0x80;
+		regs.rdi = VM_DATA_GPA;
+		memset(self->vm.mem + VM_DATA_GPA, 0, 0x4000);
+		ASSERT_EQ(0, ioctl(self->vcpu->fd, KVM_SET_REGS, &regs));
+		while (vcpu_run(self->vcpu) == KVM_EXIT_IO && self->vcpu->run->io.port == 0x80) {
+			ASSERT_LT(exits, 9000);
+			memset(io_data(self->vcpu), 0xaa, self->vcpu->run->io.count);
+			ASSERT_EQ(0, ioctl(self->vcpu->fd, KVM_GET_REGS, &regs));
+			if (!exits++) {
+				regs.rcx = cases[i].left;
+				ASSERT_EQ(0, ioctl(self->vcpu->fd, KVM_SET_REGS, &regs));
+			}
+		}
+		ASSERT_EQ((uint32_t)KVM_EXIT_IO, self->vcpu->run->exit_reason);
+		EXPECT_EQ(0x40, self->vcpu->run->io.port);
+		ASSERT_EQ(0, ioctl(self->vcpu->fd, KVM_GET_REGS, &regs));
+		EXPECT_EQ(0ull, regs.rcx);
+		EXPECT_EQ(VM_DATA_GPA + cases[i].left, regs.rdi);
+		while (self->vm.mem[VM_DATA_GPA + done] == 0xaa)
+			done++;
+		EXPECT_EQ(cases[i].left, done);
+	}
 }
 
 TEST_HARNESS_MAIN

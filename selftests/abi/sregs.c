@@ -257,4 +257,148 @@ TEST_F(sregs, hidden_base_counts)
 	EXPECT_EQ(0x4321, *(uint16_t *)io_data(self->vcpu));
 }
 
+/* --- SREGS2 --- */
+
+static int set2(struct vcpu *vcpu, const struct kvm_sregs2 *sregs)
+{
+	return ioctl(vcpu->fd, KVM_SET_SREGS2, sregs);
+}
+
+static bool refused2(struct vcpu *vcpu, const struct kvm_sregs2 *sregs)
+{
+	struct kvm_sregs2 before, after;
+
+	if (ioctl(vcpu->fd, KVM_GET_SREGS2, &before))
+		return false;
+	if (set2(vcpu, sregs) != -1 || errno != EINVAL)
+		return false;
+	if (ioctl(vcpu->fd, KVM_GET_SREGS2, &after))
+		return false;
+	return !memcmp(&before, &after, sizeof(before));
+}
+
+TEST_F(sregs, sregs2_is_sregs)
+{
+	struct kvm_sregs2 s;
+	struct kvm_sregs out;
+
+	EXPECT_EQ(1, has_cap(&self->vm, KVM_CAP_SREGS2));
+	memset(&s, 0xcc, sizeof(s));
+	ASSERT_EQ(0, ioctl(self->vcpu->fd, KVM_GET_SREGS2, &s));
+	EXPECT_EQ(0, memcmp(&s, &self->lm, offsetof(struct kvm_sregs, interrupt_bitmap)));
+	EXPECT_EQ(0ULL, s.flags);
+	s.cr2 = 0x7000;
+	s.fs.base = 0x1234000;
+	ASSERT_EQ(0, set2(self->vcpu, &s));
+	ASSERT_EQ(0, ioctl(self->vcpu->fd, KVM_GET_SREGS, &out));
+	EXPECT_EQ(0, memcmp(&s, &out, offsetof(struct kvm_sregs, interrupt_bitmap)));
+	EXPECT_EQ(-1, ioctl(self->vcpu->fd, KVM_GET_SREGS2, bad_pointer()));
+	EXPECT_EQ(EFAULT, errno);
+	EXPECT_EQ(-1, ioctl(self->vcpu->fd, KVM_SET_SREGS2, bad_pointer()));
+	EXPECT_EQ(EFAULT, errno);
+}
+
+TEST_F(sregs, sregs2_bad_values)
+{
+	struct kvm_sregs2 s, good;
+
+	ASSERT_EQ(0, ioctl(self->vcpu->fd, KVM_GET_SREGS2, &good));
+	s = good;
+	s.flags = 2;
+	EXPECT_TRUE(refused2(self->vcpu, &s));
+	/* 64-bit paging has none. */
+	s.flags = KVM_SREGS2_FLAGS_PDPTRS_VALID;
+	EXPECT_TRUE(refused2(self->vcpu, &s));
+	s = good;
+	s.cr4 &= ~CR4_PAE;
+	EXPECT_TRUE(refused2(self->vcpu, &s));
+	s = good;
+	s.cr0 |= 1ULL << 32;
+	EXPECT_TRUE(refused2(self->vcpu, &s));
+}
+
+/* 32-bit code that tells a byte of a page which the PDPTEs that are set map, and those in memory do not. */
+GUEST_CODE(tell, 32, "movb 0x40000000, %al\noutb %al, $0x40\n");
+
+TEST_F(sregs, pdptes)
+{
+	uint64_t *pdpt = (uint64_t *)(self->vm.mem + 0x50000);
+	uint64_t *pd = (uint64_t *)(self->vm.mem + 0x51000);
+	struct kvm_regs regs = { .rip = VM_CODE_GPA, .rflags = 2 };
+	struct kvm_sregs2 s;
+
+	vm_load(&self->vm, VM_CODE_GPA, tell);
+	self->vm.mem[0] = 0x77;
+	pd[0] = 0x83;
+	pdpt[0] = 0x51001;
+	ASSERT_EQ(0, ioctl(self->vcpu->fd, KVM_GET_SREGS2, &s));
+	s.cs.l = 0;
+	s.cs.db = 1;
+	s.efer = 0;
+	s.cr3 = 0x50000;
+	s.flags = 0;
+	ASSERT_EQ(0, set2(self->vcpu, &s));
+	ASSERT_EQ(0, ioctl(self->vcpu->fd, KVM_GET_SREGS2, &s));
+	EXPECT_EQ((uint64_t)KVM_SREGS2_FLAGS_PDPTRS_VALID, s.flags);
+	EXPECT_EQ(0x51001ULL, s.pdptrs[0]);
+	EXPECT_EQ(0ULL, s.pdptrs[1]);
+	s.pdptrs[1] = 0x51001;
+	ASSERT_EQ(0, set2(self->vcpu, &s));
+	/* AMD's CPUs read them from memory with nested paging (APM vol. 2, 15.25.10). */
+	ASSERT_EQ(0, ioctl(self->vcpu->fd, KVM_GET_SREGS2, &s));
+	if (s.pdptrs[1] == 0x51001) {
+		ASSERT_EQ(0, ioctl(self->vcpu->fd, KVM_SET_REGS, &regs));
+		pdpt[1] = 0x51001;
+		ASSERT_EQ(KVM_EXIT_IO, vcpu_run(self->vcpu));
+		EXPECT_EQ(0x77, *(uint8_t *)io_data(self->vcpu));
+	}
+	if (dev_is_reference())
+		return;
+	s.pdptrs[2] = 0x51001 | 1 << 5;
+	EXPECT_TRUE(refused2(self->vcpu, &s));
+}
+
+/* Before KVM_SET_CPUID2 all that the CPU has is taken: VMMs restore in any order. */
+TEST_F(sregs, cr4_before_cpuid)
+{
+	struct kvm_cpuid2 *cpuid = cpuid_supported(self->vm.sys_fd);
+	struct kvm_cpuid_entry2 *leaf7 = cpuid_find(cpuid, 7, 0), *leaf1 = cpuid_find(cpuid, 1, 0);
+	uint64_t want = 0, supported;
+	struct kvm_sregs s, out;
+	struct vm vm;
+
+	ASSERT_NE(NULL, leaf1);
+	want |= leaf1->ecx & 1 << 26 ? 1 << 18 : 0;		/* XSAVE: OSXSAVE */
+	want |= leaf1->ecx & 1 << 17 ? 1 << 17 : 0;		/* PCID: PCIDE */
+	if (leaf7) {
+		want |= leaf7->ebx & 1 << 0 ? 1 << 16 : 0;	/* FSGSBASE */
+		want |= leaf7->ebx & 1 << 7 ? 1 << 20 : 0;	/* SMEP */
+		want |= leaf7->ebx & 1 << 20 ? 1 << 21 : 0;	/* SMAP */
+		want |= leaf7->ecx & 1 << 3 ? 1 << 22 : 0;	/* PKU: PKE */
+		want |= leaf7->ecx & 1 << 2 ? 1 << 11 : 0;	/* UMIP */
+	}
+	supported = want;
+	ASSERT_EQ(0, vm_open(&vm, VM_MEMORY | VM_VCPU));
+	ASSERT_EQ(0, ioctl(vm.vcpu[0].fd, KVM_GET_SREGS, &s));
+	s.cr0 = 0;
+	s.cr4 |= want;
+	EXPECT_EQ(0, set(&vm.vcpu[0], &s));
+	ASSERT_EQ(0, ioctl(vm.vcpu[0].fd, KVM_GET_SREGS, &out));
+	EXPECT_EQ(s.cr4, out.cr4);
+	/* But no more than that. */
+	for (int bit = 11; bit <= 22; bit++) {
+		static const uint32_t features = 1 << 11 | 1 << 16 | 1 << 17 | 1 << 18 | 1 << 20 |
+						 1 << 21 | 1 << 22;
+
+		if (!(features & ~supported & 1U << bit))
+			continue;
+		s = out;
+		s.cr4 |= 1 << bit;
+		EXPECT_TRUE(refused(&vm.vcpu[0], &s))
+			TH_LOG("CR4 bit %d", bit);
+	}
+	vm_close(&vm);
+	free(cpuid);
+}
+
 TEST_HARNESS_MAIN

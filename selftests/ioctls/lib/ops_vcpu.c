@@ -21,6 +21,7 @@ static const struct {
 } states[] = {
 	{ KVM_GET_REGS, KVM_SET_REGS },
 	{ KVM_GET_SREGS, KVM_SET_SREGS },
+	{ KVM_GET_SREGS2, KVM_SET_SREGS2 },
 	{ KVM_GET_FPU, KVM_SET_FPU },
 	{ KVM_GET_LAPIC, KVM_SET_LAPIC },
 	{ KVM_GET_MP_STATE, KVM_SET_MP_STATE },
@@ -109,6 +110,28 @@ static long inject(struct actor *a)
 	return rng_one_in(a->r, 3) ? ioctl(fd, KVM_NMI, 0) : ioctl(fd, KVM_INTERRUPT, &irq);
 }
 
+/* Mostly flags that there are, and breakpoints where the guest may be. */
+static long guest_debug(struct actor *a)
+{
+	struct kvm_guest_debug dbg = { .control = rng64(a->r) & 0x1f0003 };
+
+	if (rng_one_in(a->r, 16))
+		dbg.control = any_u64(a->r);
+	for (int i = 0; i < 4; i++)
+		dbg.arch.debugreg[i] = rng_one_in(a->r, 2) ? CODE_GPA + rng_below(a->r, CODE_SIZE) : any_u64(a->r);
+	dbg.arch.debugreg[7] = rng_one_in(a->r, 16) ? any_u64(a->r) : rng64(a->r) & 0xffffffff;
+	return ioctl(any_vcpu(a), KVM_SET_GUEST_DEBUG, &dbg);
+}
+
+static long machine_check(struct actor *a)
+{
+	struct kvm_x86_mce mce = {
+		.status = rng64(a->r) | 1ULL << 63, .mcg_status = rng_below(a->r, 8), .bank = rng_below(a->r, 12),
+	};
+
+	return ioctl(any_vcpu(a), KVM_X86_SET_MCE, &mce);
+}
+
 static long small_things(struct actor *a)
 {
 	struct {
@@ -152,6 +175,7 @@ static long run(struct actor *a)
 {
 	int nr = 1 + rng_below(a->r, 12), i = rng_one_in(a->r, 3) ? rng_below(a->r, NR_VCPUS) : 0;
 	struct kvm_run *page = a->w->run[i], copy;
+	uint64_t sync[2] = { 0 };
 	uint8_t bytes[64];
 	long r = -1;
 
@@ -160,6 +184,11 @@ static long run(struct actor *a)
 		poke((uint8_t *)page + rng_below(a->r, a->w->run_size - sizeof(bytes)), bytes,
 		     sizeof(bytes));
 	}
+	/* kvm_valid_regs and kvm_dirty_regs: what is not right keeps all from running. */
+	for (int n = 0; n < 2; n++)
+		if (rng_one_in(a->r, 8))
+			sync[n] = rng_below(a->r, 9);
+	poke(&page->kvm_valid_regs, sync, sizeof(sync));
 	rng_fill(a->r, bytes, sizeof(bytes));
 	bytes[0] = rng_one_in(a->r, 2);		/* request_interrupt_window */
 	bytes[1] = rng_one_in(a->r, 16);	/* immediate_exit */
@@ -325,6 +354,8 @@ const struct op vcpu_ops[] = {
 	{ "msrs", 14, msrs },
 	{ "set_cpuid", 3, set_cpuid },
 	{ "inject", 8, inject },
+	{ "guest_debug", 4, guest_debug },
+	{ "machine_check", 2, machine_check },
 	{ "small_things", 3, small_things },
 	{ "any_run_page", 4, any_run_page },
 	{ "close_vcpu", 1, close_vcpu },

@@ -259,8 +259,10 @@ static void icr_modes(void)
 	CHECK_EQ(f.nr_sent, 1);
 	CHECK(f.sent.dest == 0xa5 && f.sent.logical && f.sent.delivery == OST_DELIVER_LOWEST &&
 	      f.sent.vector == 0x61 && f.sent.shorthand == OST_SHORTHAND_NONE);
-	/* Reserved bits read 0, and so does the delivery status. */
-	CHECK_EQ(fixture_read(&f, APIC_ICR), APIC_DEST_LOGICAL | APIC_DM_LOWEST | 0x61);
+	/* Reserved bits are kept, and the delivery status reads 0. */
+	CHECK_EQ(fixture_read(&f, APIC_ICR), 0xfff30000 | APIC_DEST_LOGICAL | APIC_DM_LOWEST | 0x61);
+	fixture_write(&f, APIC_ICR, ~0u & ~(u32)(APIC_DEST_ALLBUT | APIC_VECTOR_MASK));
+	CHECK_EQ(fixture_read(&f, APIC_ICR) & APIC_ICR_BUSY, 0);
 	/* The trigger mode of IPIs does not reach TMR. */
 	fixture_write(&f, APIC_ICR, APIC_INT_LEVELTRIG | APIC_INT_ASSERT | 0x62);
 	CHECK(!f.sent.trig_level);
