@@ -18,6 +18,9 @@ struct vcpu_cap {
 };
 
 static const struct vm_cap vm_caps[] = {
+	{ KVM_CAP_SPLIT_IRQCHIP, ost_irqchip_cap_split },
+	{ KVM_CAP_X2APIC_API, ost_irqchip_cap_x2apic },
+	{ KVM_CAP_MAX_VCPU_ID, ost_vm_cap_max_vcpu_id },
 };
 
 static const struct vcpu_cap vcpu_caps[] = {

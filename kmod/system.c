@@ -59,6 +59,8 @@ long ost_check_extension(struct ost_vm *vm, unsigned long cap)
 	case KVM_CAP_CHECK_EXTENSION_VM:
 	case KVM_CAP_ENABLE_CAP:
 	case KVM_CAP_ENABLE_CAP_VM:
+	case KVM_CAP_SET_BOOT_CPU_ID:
+	case KVM_CAP_SPLIT_IRQCHIP:
 		return 1;
 	case KVM_CAP_XSAVE2: {
 		u32 size = ost_fpu_xsave2_size();
@@ -74,7 +76,9 @@ long ost_check_extension(struct ost_vm *vm, unsigned long cap)
 	case KVM_CAP_MAX_VCPUS:
 		return OST_MAX_VCPUS;
 	case KVM_CAP_MAX_VCPU_ID:
-		return OST_MAX_VCPU_ID + 1;
+		return OST_MAX_VCPU_IDS;
+	case KVM_CAP_X2APIC_API:
+		return KVM_X2APIC_API_USE_32BIT_IDS | KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK;
 	case KVM_CAP_IRQ_ROUTING:
 		return OST_MAX_GSI_ROUTES;	/* the ABI's clients take it for the number */
 	case KVM_CAP_NR_MEMSLOTS:
