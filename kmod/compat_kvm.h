@@ -8,4 +8,8 @@
 
 #include <linux/kvm.h>
 
+#ifndef KVM_CAP_X86_APIC_BUS_CYCLES_NS
+#define KVM_CAP_X86_APIC_BUS_CYCLES_NS 237
+#endif
+
 #endif

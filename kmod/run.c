@@ -248,6 +248,16 @@ static int run_loop(struct ost_vcpu *vcpu)
 	}
 }
 
+/*
+ * Out of the kernel a vCPU that has halted by itself is one like the others that are halted: KVM_GET_MP_STATE
+ * tells of it, and the next KVM_RUN waits. Without a LAPIC of ours there is no such state, and it goes on.
+ */
+static void note_halt(struct ost_vcpu *vcpu)
+{
+	if (ost_backend->unhalt && ost_backend->unhalt(vcpu) && vcpu->apic && ost_vcpu_runnable(vcpu))
+		WRITE_ONCE(vcpu->mp_state, KVM_MP_STATE_HALTED);
+}
+
 static void fill_run(struct ost_vcpu *vcpu)
 {
 	struct kvm_run *run = vcpu->run;
@@ -307,6 +317,8 @@ int ost_vcpu_run(struct ost_vcpu *vcpu)
 			r = run_loop(vcpu);
 	}
 	ost_vcpu_preemptible(vcpu);
+	if (unlikely(vcpu->vm->disabled_exits & KVM_X86_DISABLE_EXITS_HLT))
+		note_halt(vcpu);
 	if (r == -EINTR)
 		run->exit_reason = KVM_EXIT_INTR;
 	if (r == OST_USER)

@@ -10,7 +10,9 @@
 #include <linux/miscdevice.h>
 #include <linux/module.h>
 #include "backend.h"
+#include "compat_kvm.h"
 #include "cpuid.h"
+#include "disable_exits.h"
 #include "fpu.h"
 #include "ioctl.h"
 #include "irqchip/irqchip.h"
@@ -79,6 +81,10 @@ long ost_check_extension(struct ost_vm *vm, unsigned long cap)
 		return OST_MAX_VCPU_IDS;
 	case KVM_CAP_X2APIC_API:
 		return KVM_X2APIC_API_USE_32BIT_IDS | KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK;
+	case KVM_CAP_X86_DISABLE_EXITS:
+		return ost_disable_exits_supported();
+	case KVM_CAP_X86_APIC_BUS_CYCLES_NS:
+		return OST_LAPIC_TICK_NS;
 	case KVM_CAP_IRQ_ROUTING:
 		return OST_MAX_GSI_ROUTES;	/* the ABI's clients take it for the number */
 	case KVM_CAP_NR_MEMSLOTS:

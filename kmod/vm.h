@@ -52,6 +52,8 @@ struct ost_vm {
 	u32 nr_vcpus;
 	u32 nr_creating;	/* includes those being created; guarded by lock */
 
+	u32 disabled_exits;	/* KVM_X86_DISABLE_EXITS_*, fixed when the first vCPU is made */
+
 	struct ost_mmu mmu;
 	struct ost_bus pio_bus, mmio_bus;
 	struct list_head ioeventfds; /* guarded by lock */

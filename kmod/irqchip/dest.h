@@ -50,7 +50,7 @@ struct ost_dest_map {
 	bool shared_ids;	/* several have the same id in xAPIC mode: ids are searched */
 	const struct ost_dest_addr *addr; /* by index */
 	s16 *by_id;		/* index of the one with this id, -1 for none */
-	/* Sets of nr bits, each in whole words: all, those in xAPIC mode, by bit in LDR, by cluster and bit. */
+	/* Sets of nr bits in whole words: all, those in xAPIC mode, by bit in LDR, by cluster and bit. */
 	unsigned long *sets;
 };
 
@@ -63,7 +63,7 @@ bool ost_dest_match(const struct ost_dest_addr *addr, u32 dest, bool logical, en
 /* How many bytes a map of these LAPICs needs for what it points to but for addr. */
 size_t ost_dest_map_size(const struct ost_dest_addr *addr, u32 nr);
 
-/* Fills a map with those LAPICs. `addr` stays in use; `memory` has ost_dest_map_size() bytes, aligned for a long. */
+/* Fills a map with those LAPICs. `addr` stays in use; `memory` has ost_dest_map_size() bytes, aligned as a long. */
 void ost_dest_map_build(struct ost_dest_map *map, const struct ost_dest_addr *addr, u32 nr, void *memory);
 
 /* The one that is addressed, when it is easily seen that it is one; -1 otherwise. */

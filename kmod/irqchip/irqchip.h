@@ -31,6 +31,12 @@ struct ost_pit;
 struct ost_routing;
 struct ost_apic_map;
 
+/*
+ * One tick of a LAPIC timer's input clock, unless KVM_CAP_X86_APIC_BUS_CYCLES_NS says otherwise: VMMs and saved
+ * states of the ABI expect it.
+ */
+#define OST_LAPIC_TICK_NS 1
+
 enum ost_irqchip_mode {
 	OST_IRQCHIP_NONE,	/* all of it is userspace's */
 	OST_IRQCHIP_SPLIT,	/* KVM_CAP_SPLIT_IRQCHIP: LAPICs are in the kernel */
@@ -70,6 +76,7 @@ struct ost_irqs {
 	struct ost_eoi_vectors user_eois; /* of userspace's IOAPIC; writers: vm->lock */
 	bool ids_32bit;			/* KVM_X2APIC_API_USE_32BIT_IDS [READ_ONCE] */
 	bool no_broadcast_quirk;	/* KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK [READ_ONCE] */
+	u32 tick_ns;			/* of LAPIC timers; fixed when the first vCPU is made */
 	u32 nr_user_pins;		/* GSIs below are userspace's IOAPIC's */
 };
 
@@ -96,6 +103,8 @@ int ost_irqchip_create(struct ost_vm *vm);
 int ost_irqchip_cap_split(struct ost_vm *vm, const u64 *args);
 /* KVM_CAP_X2APIC_API: 0 or -EINVAL. */
 int ost_irqchip_cap_x2apic(struct ost_vm *vm, const u64 *args);
+/* KVM_CAP_X86_APIC_BUS_CYCLES_NS: 0, -ENXIO without LAPICs, -EINVAL for 0, too many, or with vCPUs. */
+int ost_irqchip_cap_bus_cycles(struct ost_vm *vm, const u64 *args);
 /* KVM_CREATE_PIT2: 0, -EEXIST, -ENOENT (no irqchip), -EINVAL, -ENOMEM. Caller holds vm->lock. */
 int ost_pit_create(struct ost_vm *vm, const struct kvm_pit_config *config);
 

@@ -11,6 +11,7 @@ void ost_irqs_init(struct ost_vm *vm)
 	mutex_init(&vm->irqs.map_lock);
 	mutex_init(&vm->irqs.irqfd_lock);
 	ost_irq_later_init(vm);
+	vm->irqs.tick_ns = OST_LAPIC_TICK_NS;
 	INIT_LIST_HEAD(&vm->irqs.irqfds);
 	INIT_LIST_HEAD(&vm->irqs.resamplers);
 }
@@ -71,6 +72,24 @@ void ost_eoi_exits(struct ost_vm *vm, u64 vectors[4])
 bool ost_eoi_exit(struct ost_vm *vm, u8 vector)
 {
 	return test_bit(vector, vm->irqs.eois->vectors);
+}
+
+/* Of the longest time, the largest count by the largest divisor, 64 bits hold the nanoseconds. */
+#define MAX_TICK_NS (U64_MAX / (U32_MAX * 128ull))
+
+int ost_irqchip_cap_bus_cycles(struct ost_vm *vm, const u64 *args)
+{
+	int r = -EINVAL;
+
+	mutex_lock(&vm->lock);
+	if (!ost_irqchip_in_kernel(vm)) {
+		r = -ENXIO;
+	} else if (!vm->nr_creating && args[0] && args[0] <= MAX_TICK_NS) {
+		vm->irqs.tick_ns = args[0];
+		r = 0;
+	}
+	mutex_unlock(&vm->lock);
+	return r;
 }
 
 int ost_irqchip_get(struct ost_vm *vm, struct kvm_irqchip *chip)

@@ -151,6 +151,9 @@ static bool end_run_instead(struct lapic_glue *glue, u64 deadline)
 
 	if (!ost_hw_caps.run_end_cycles || check_tsc_unstable())
 		return false;
+	/* It may stand still in C-states that MWAIT can choose (SDM vol. 3C, 26.5.1). */
+	if (glue->vcpu->vm->disabled_exits & KVM_X86_DISABLE_EXITS_MWAIT)
+		return false;
 	end = ost_guest_tsc_to_host(glue->vcpu, deadline);
 	now = rdtsc();
 	if (end == OST_NO_RUN_END || (end > now && end - now > ost_hw_caps.run_end_cycles))
@@ -251,6 +254,7 @@ int ost_lapic_create(struct ost_vcpu *vcpu)
 	glue->model.ops = &ops;
 	glue->model.deferred = ost_hw_caps.delivers_interrupts;
 	glue->model.id = vcpu->id;
+	glue->model.tick_ns = vcpu->vm->irqs.tick_ns;
 	glue->model.bsp = vcpu->id == vcpu->vm->irqs.boot_vcpu_id;
 	glue->vcpu = vcpu;
 	ost_hrtimer_setup(&glue->timer, timer_fn, CLOCK_MONOTONIC, HRTIMER_MODE_ABS_PINNED_HARD);

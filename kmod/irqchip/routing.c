@@ -35,8 +35,8 @@ struct ost_routing {
 };
 
 /*
- * SDM 11.11.1 and 11.11.2. With KVM_X2APIC_API_USE_32BIT_IDS the upper address has the destination's bits 31:8
- * in its own; else it means nothing. 0 or -EINVAL.
+ * SDM 11.11.1 and 11.11.2. With KVM_X2APIC_API_USE_32BIT_IDS bits 31:8 of the upper address are those of the
+ * destination; else it means nothing. 0 or -EINVAL.
  */
 static int msi_message(struct ost_vm *vm, u32 address, u32 address_hi, u32 data,
 		       struct ost_irq_message *msg)
