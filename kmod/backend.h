@@ -39,6 +39,7 @@ struct ost_hw_caps {
 	u64 run_end_cycles;
 	bool delivers_interrupts; /* the CPU can take interrupts out of a LAPIC's register page */
 	bool posts_interrupts;	/* and what was posted to the LAPIC, when it is notified in the guest */
+	bool halts_in_guest;	/* a guest may be let halt without an exit */
 	/* Instructions that the CPU has and guests can't be given. */
 	bool no_rdtscp, no_invpcid, no_xsaves;
 };
@@ -101,6 +102,11 @@ struct ost_backend {
 	 * OST_READS_ANY. The vCPU's mutex held, preemptible.
 	 */
 	bool (*in_memory)(struct ost_vcpu *vcpu, enum ost_reads reads);
+	/*
+	 * Is it halted without an exit (KVM_X86_DISABLE_EXITS_HLT)? Then it goes on behind the HLT from now on.
+	 * NULL where a CPU forgets at an exit that the guest was halted. [vcpu]
+	 */
+	bool (*unhalt)(struct ost_vcpu *vcpu);
 	/* CPUID changed: recompute intercepts that depend on guest features. [vcpu] */
 	void (*cpuid_changed)(struct ost_vcpu *vcpu);
 

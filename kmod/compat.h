@@ -147,6 +147,15 @@ static inline void ost_ibpb(void)
 	wrmsrq(MSR_IA32_PRED_CMD, PRED_CMD_IBPB);
 }
 
+static inline bool ost_has_smt_rsb_bug(void)
+{
+#ifdef X86_BUG_SMT_RSB
+	return boot_cpu_has_bug(X86_BUG_SMT_RSB);
+#else
+	return false;
+#endif
+}
+
 /* A guest ran: where VMSCAPE is mitigated, the VMM gets clean branch predictors. [irqoff] */
 static inline void ost_ibpb_before_user(void)
 {

@@ -2,6 +2,7 @@
 /* KVM_ENABLE_CAP by table: a row a capability (enable_cap.h). */
 #include <linux/kernel.h>
 #include "compat_kvm.h"
+#include "disable_exits.h"
 #include "enable_cap.h"
 #include "mmu/dirty_ring.h"
 #include "vcpu.h"
@@ -36,6 +37,11 @@ static const struct vm_cap vm_caps[] = {
 	{ KVM_CAP_DIRTY_LOG_RING_ACQ_REL, ost_dirty_rings_enable },
 	{ KVM_CAP_EXCEPTION_PAYLOAD, exception_payload },
 	{ KVM_CAP_X86_TRIPLE_FAULT_EVENT, triple_fault_event },
+	{ KVM_CAP_SPLIT_IRQCHIP, ost_irqchip_cap_split },
+	{ KVM_CAP_X2APIC_API, ost_irqchip_cap_x2apic },
+	{ KVM_CAP_X86_DISABLE_EXITS, ost_vm_cap_disable_exits },
+	{ KVM_CAP_X86_APIC_BUS_CYCLES_NS, ost_irqchip_cap_bus_cycles },
+	{ KVM_CAP_MAX_VCPU_ID, ost_vm_cap_max_vcpu_id },
 };
 
 static const struct vcpu_cap vcpu_caps[] = {

@@ -174,7 +174,7 @@ int ost_interrupt_from_user(struct ost_vcpu *vcpu, u8 vector)
 bool ost_ready_for_interrupt(struct ost_vcpu *vcpu)
 {
 	return !vcpu->event.interrupt.user_pending && !vcpu->event.interrupt.injected &&
-	       static_call(ost_irq_allowed)(vcpu);
+	       (!vcpu->apic || ost_lapic_lint0_open(vcpu)) && static_call(ost_irq_allowed)(vcpu);
 }
 
 void ost_events_delivered(struct ost_vcpu *vcpu)
@@ -332,7 +332,8 @@ int ost_events_inject(struct ost_vcpu *vcpu)
 		}
 		if (irq_waiting(vcpu))
 			ost_backend->open_irq_window(vcpu);
-	} else if (!vcpu->apic && READ_ONCE(vcpu->run->request_interrupt_window)) {
+	} else if (unlikely(vcpu->user_pic) && READ_ONCE(vcpu->run->request_interrupt_window) &&
+		   (!vcpu->apic || ost_lapic_lint0_open(vcpu))) {
 		ost_backend->open_irq_window(vcpu);
 	}
 	if (vcpu->apic && ost_lapic_enabled(vcpu))
@@ -352,6 +353,16 @@ bool ost_events_wake(struct ost_vcpu *vcpu)
 	if (vcpu->apic ? !ost_irq_pending(vcpu) : !irq_waiting(vcpu))
 		return false;
 	return static_call(ost_irq_allowed)(vcpu);
+}
+
+/* Would what KVM_INTERRUPT has brought be put into an entry now, before anything else? */
+static bool user_irq_fits(struct ost_vcpu *vcpu)
+{
+	const struct ost_events *e = &vcpu->event;
+
+	return !e->exception.pending && !e->exception.injected && !e->nmi.injected &&
+	       !e->interrupt.injected && ost_lapic_lint0_open(vcpu) &&
+	       static_call(ost_irq_allowed)(vcpu);
 }
 
 void ost_get_events(struct ost_vcpu *vcpu, struct kvm_vcpu_events *out)
@@ -382,7 +393,7 @@ void ost_get_events(struct ost_vcpu *vcpu, struct kvm_vcpu_events *out)
 	out->exception.error_code = e->exception.error_code;
 	out->interrupt.injected = e->interrupt.injected && !e->interrupt.soft;
 	out->interrupt.nr = e->interrupt.vector;
-	if (!vcpu->apic && e->interrupt.user_pending) {
+	if (e->interrupt.user_pending && (!vcpu->apic || user_irq_fits(vcpu))) {
 		out->interrupt.injected = 1;
 		out->interrupt.nr = e->interrupt.user_vector;
 	}
@@ -455,6 +466,9 @@ int ost_set_events(struct ost_vcpu *vcpu, const struct kvm_vcpu_events *in)
 	memset(&e->interrupt, 0, sizeof(e->interrupt));
 	e->interrupt.injected = in->interrupt.injected;
 	e->interrupt.vector = in->interrupt.nr;
+	/* KVM_GET_VCPU_EVENTS has told of it as injected. */
+	if (in->interrupt.injected && in->interrupt.nr == e->interrupt.user_vector)
+		e->interrupt.user_pending = false;
 	/* KVM_INTERRUPT sets soft never; a restored software interrupt is injected as one. */
 	e->interrupt.soft = in->interrupt.soft;
 	if (in->flags & KVM_VCPUEVENT_VALID_SHADOW)

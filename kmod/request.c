@@ -144,5 +144,12 @@ int ost_handle_requests(struct ost_vcpu *vcpu)
 	}
 	if (ost_request_take(vcpu, OST_REQ_APIC_TIMER) && vcpu->apic)
 		ost_lapic_timer_inject(vcpu);
+	if (unlikely(ost_request_take(vcpu, OST_REQ_IOAPIC_EOI)) && ost_split_eoi_exit(vcpu))
+		return OST_USER;
+	/* Last: what comes of it may be a vCPU that waits. */
+	if (unlikely(ost_request_take(vcpu, OST_REQ_INIT_SIPI))) {
+		ost_vcpu_preemptible(vcpu);
+		ost_lapic_accept_init_sipi(vcpu);
+	}
 	return OST_RUN;
 }

@@ -84,7 +84,8 @@ static int run_once(struct ost_vcpu *vcpu)
 
 	if (ost_request_pending(vcpu)) {
 		r = ost_handle_requests(vcpu);
-		if (r != OST_RUN)
+		/* An INIT may have been among them. */
+		if (r != OST_RUN || !ost_vcpu_runnable(vcpu))
 			return r;
 	}
 	if (!vcpu->fpu.loaded)
@@ -194,8 +195,6 @@ static void wait_halted(struct ost_vcpu *vcpu)
 /* Not runnable: waits for what makes it so. OST_RUN, or -EINTR. */
 static int wait_runnable(struct ost_vcpu *vcpu)
 {
-	int r;
-
 	ost_vcpu_preemptible(vcpu);
 	if (READ_ONCE(vcpu->mp_state) == KVM_MP_STATE_HALTED)
 		vcpu->stats.halts++;
@@ -204,11 +203,8 @@ static int wait_runnable(struct ost_vcpu *vcpu)
 
 	if (test_bit(OST_REQ_VM_DEAD, &vcpu->requests))
 		return -EIO;
-	if (init_sipi_pending(vcpu)) {
-		r = ost_lapic_accept_init_sipi(vcpu);
-		if (r < 0)
-			return r;
-	}
+	if (init_sipi_pending(vcpu))
+		ost_lapic_accept_init_sipi(vcpu);
 	if (READ_ONCE(vcpu->mp_state) == KVM_MP_STATE_HALTED && wakes_from_halt(vcpu)) {
 		WRITE_ONCE(vcpu->mp_state, KVM_MP_STATE_RUNNABLE);
 		ost_request(vcpu, OST_REQ_EVENT);
@@ -218,10 +214,10 @@ static int wait_runnable(struct ost_vcpu *vcpu)
 
 /* --- KVM_RUN --- */
 
-/* Userspace has the interrupt controller, and wants to know when it may send an interrupt. */
+/* Userspace has the PIC, and wants to know when it may send an interrupt. */
 static bool wants_irq_window(struct ost_vcpu *vcpu)
 {
-	return !vcpu->apic && READ_ONCE(vcpu->run->request_interrupt_window) &&
+	return vcpu->user_pic && READ_ONCE(vcpu->run->request_interrupt_window) &&
 	       ost_ready_for_interrupt(vcpu);
 }
 
@@ -230,12 +226,6 @@ static int run_loop(struct ost_vcpu *vcpu)
 	int r;
 
 	for (;;) {
-		if (unlikely(init_sipi_pending(vcpu))) {
-			ost_vcpu_preemptible(vcpu);
-			r = ost_lapic_accept_init_sipi(vcpu);
-			if (r < 0)
-				return r;
-		}
 		if (ost_vcpu_runnable(vcpu))
 			r = run_once(vcpu);
 		else
@@ -266,6 +256,16 @@ static int run_loop(struct ost_vcpu *vcpu)
 	}
 }
 
+/*
+ * Out of the kernel a vCPU that has halted by itself is one like the others that are halted: KVM_GET_MP_STATE
+ * tells of it, and the next KVM_RUN waits. Without a LAPIC of ours there is no such state, and it goes on.
+ */
+static void note_halt(struct ost_vcpu *vcpu)
+{
+	if (ost_backend->unhalt && ost_backend->unhalt(vcpu) && vcpu->apic && ost_vcpu_runnable(vcpu))
+		WRITE_ONCE(vcpu->mp_state, KVM_MP_STATE_HALTED);
+}
+
 static void fill_run(struct ost_vcpu *vcpu)
 {
 	struct kvm_run *run = vcpu->run;
@@ -274,7 +274,7 @@ static void fill_run(struct ost_vcpu *vcpu)
 	run->flags = 0;
 	run->cr8 = ost_get_cr8(vcpu);
 	run->apic_base = vcpu->apic_base;
-	run->ready_for_interrupt_injection = vcpu->apic || ost_ready_for_interrupt(vcpu);
+	run->ready_for_interrupt_injection = !vcpu->user_pic || ost_ready_for_interrupt(vcpu);
 }
 
 bool ost_vcpu_run_over(struct ost_vcpu *vcpu)
@@ -315,7 +315,7 @@ int ost_vcpu_run(struct ost_vcpu *vcpu)
 		goto out;
 	}
 	/* Nothing else tells the injection that there is a window to open. */
-	if (!vcpu->apic && READ_ONCE(run->request_interrupt_window))
+	if (vcpu->user_pic && READ_ONCE(run->request_interrupt_window))
 		ost_request(vcpu, OST_REQ_EVENT);
 	r = OST_RUN;
 	complete = vcpu->io.complete;
@@ -336,6 +336,8 @@ int ost_vcpu_run(struct ost_vcpu *vcpu)
 	ost_vcpu_preemptible(vcpu);
 	if (unlikely(vcpu->dirty_ring.entries))
 		ost_dirty_ring_sync(vcpu);
+	if (unlikely(vcpu->vm->disabled_exits & KVM_X86_DISABLE_EXITS_HLT))
+		note_halt(vcpu);
 	if (r == -EINTR)
 		run->exit_reason = KVM_EXIT_INTR;
 	if (r == OST_USER)

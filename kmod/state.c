@@ -259,10 +259,10 @@ int ost_set_xcrs(struct ost_vcpu *vcpu, const struct kvm_xcrs *in)
 
 int ost_get_mp_state(struct ost_vcpu *vcpu, struct kvm_mp_state *out)
 {
-	out->mp_state = READ_ONCE(vcpu->mp_state);
 	/* INIT and SIPI that wait are part of the state. */
-	if (vcpu->apic && ost_lapic_accept_init_sipi(vcpu) >= 0)
-		out->mp_state = READ_ONCE(vcpu->mp_state);
+	if (vcpu->apic)
+		ost_lapic_accept_init_sipi(vcpu);
+	out->mp_state = READ_ONCE(vcpu->mp_state);
 	return 0;
 }
 

@@ -12,6 +12,7 @@
 #include "backend.h"
 #include "compat_kvm.h"
 #include "cpuid.h"
+#include "disable_exits.h"
 #include "fpu.h"
 #include "ioctl.h"
 #include "irqchip/irqchip.h"
@@ -70,6 +71,8 @@ long ost_check_extension(struct ost_vm *vm, unsigned long cap)
 	case KVM_CAP_SREGS2:
 	case KVM_CAP_EXCEPTION_PAYLOAD:
 	case KVM_CAP_X86_TRIPLE_FAULT_EVENT:
+	case KVM_CAP_SET_BOOT_CPU_ID:
+	case KVM_CAP_SPLIT_IRQCHIP:
 		return 1;
 	case KVM_CAP_MCE:
 		return OST_MAX_MCE_BANKS;
@@ -91,7 +94,13 @@ long ost_check_extension(struct ost_vm *vm, unsigned long cap)
 	case KVM_CAP_MAX_VCPUS:
 		return OST_MAX_VCPUS;
 	case KVM_CAP_MAX_VCPU_ID:
-		return OST_MAX_VCPU_ID + 1;
+		return OST_MAX_VCPU_IDS;
+	case KVM_CAP_X2APIC_API:
+		return KVM_X2APIC_API_USE_32BIT_IDS | KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK;
+	case KVM_CAP_X86_DISABLE_EXITS:
+		return ost_disable_exits_supported();
+	case KVM_CAP_X86_APIC_BUS_CYCLES_NS:
+		return OST_LAPIC_TICK_NS;
 	case KVM_CAP_IRQ_ROUTING:
 		return OST_MAX_GSI_ROUTES;	/* the ABI's clients take it for the number */
 	case KVM_CAP_COALESCED_MMIO:

@@ -246,6 +246,7 @@ static struct ost_vcpu *vcpu_new(struct ost_vm *vm, u32 id)
 	if (r)
 		goto err_msr;
 	WRITE_ONCE(vcpu->mp_state, KVM_MP_STATE_RUNNABLE);
+	vcpu->user_pic = !ost_chips_in_kernel(vm);
 	if (ost_irqchip_in_kernel(vm)) {
 		r = ost_lapic_create(vcpu);
 		if (r)
@@ -304,13 +305,16 @@ int ost_vcpu_create(struct ost_vm *vm, u32 id)
 
 	mutex_lock(&vm->lock);
 	r = -EINVAL;
-	if (vm->nr_creating >= OST_MAX_VCPUS)
+	if (vm->nr_creating >= OST_MAX_VCPUS || id >= ost_vm_max_vcpu_ids(vm))
 		goto out_unlock;
 	r = -EEXIST;
 	if (ost_vcpu_by_id(vm, id))
 		goto out_unlock;
 	/* From here on CREATE_IRQCHIP is refused, so that all vCPUs have a LAPIC or none has. */
 	vm->nr_creating++;
+	r = ost_vm_reserve_vcpu(vm);
+	if (r)
+		goto err_count;
 	fd = get_unused_fd_flags(O_CLOEXEC);
 	if (fd < 0) {
 		r = fd;
@@ -551,10 +555,10 @@ static int interrupt(void *obj, void *arg)
 	struct kvm_interrupt *irq = arg;
 	struct ost_vcpu *vcpu = obj;
 
-	if (vcpu->apic)
-		return -ENXIO;
 	if (irq->irq >= 256)
 		return -EINVAL;
+	if (!vcpu->user_pic)
+		return -ENXIO;
 	return ost_interrupt_from_user(vcpu, irq->irq);
 }
 

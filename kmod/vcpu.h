@@ -53,6 +53,8 @@ enum ost_req {
 	OST_REQ_LEAVE,		/* nothing but to have left the guest (ost_request_all) */
 	OST_REQ_DIRTY_RING,	/* its dirty ring is nearly full: KVM_EXIT_DIRTY_RING_FULL */
 	OST_REQ_APIC_TIMER,	/* an expired LAPIC timer waits to be put into the IRR */
+	OST_REQ_IOAPIC_EOI,	/* userspace's IOAPIC is to hear of an end (user_eois) */
+	OST_REQ_INIT_SIPI,	/* an INIT or SIPI has come (pending_init_sipi) */
 	OST_NR_REQS,
 };
 
@@ -150,6 +152,8 @@ struct ost_vcpu {
 	struct ost_lapic *apic;	/* NULL without an in-kernel irqchip */
 	u32 pending_ipi_vector;	/* SIPI vector [any] */
 	unsigned long pending_init_sipi; /* [any] bits: 0 INIT, 1 SIPI */
+	bool user_pic;		/* the PIC is userspace's: KVM_INTERRUPT, with or without a LAPIC */
+	DECLARE_BITMAP(user_eois, 256);	/* vectors that userspace's IOAPIC is to hear the end of */
 
 	struct ost_io_state io;
 	struct ost_emul emul;

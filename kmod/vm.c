@@ -24,6 +24,62 @@
 
 static atomic64_t next_id = ATOMIC64_INIT(0);
 
+static void free_arrays(struct ost_vm *vm)
+{
+	struct ost_vcpu_array *array, *older;
+
+	for (array = vm->arrays; array; array = older) {
+		older = array->older;
+		kvfree(array);
+	}
+}
+
+int ost_vm_reserve_vcpu(struct ost_vm *vm)
+{
+	struct ost_vcpu_array *array;
+	u32 max;
+
+	lockdep_assert_held(&vm->lock);
+	if (vm->nr_vcpus < vm->max_vcpus)
+		return 0;
+	/* Eight times as many each time: what stays behind is small beside the newest. */
+	max = min(vm->max_vcpus * 8, OST_MAX_VCPUS);
+	array = kvzalloc(struct_size(array, vcpus, max), GFP_KERNEL_ACCOUNT);
+	if (!array)
+		return -ENOMEM;
+	memcpy(array->vcpus, vm->vcpus, vm->nr_vcpus * sizeof(array->vcpus[0]));
+	array->older = vm->arrays;
+	vm->arrays = array;
+	vm->max_vcpus = max;
+	/* Pairs with the dependency in ost_vcpu_at(): who finds the array finds the vCPUs in it. */
+	smp_store_release(&vm->vcpus, array->vcpus);
+	return 0;
+}
+
+u32 ost_vm_max_vcpu_ids(struct ost_vm *vm)
+{
+	lockdep_assert_held(&vm->lock);
+	return vm->max_vcpu_ids ?: OST_MAX_VCPU_IDS;
+}
+
+int ost_vm_cap_max_vcpu_id(struct ost_vm *vm, const u64 *args)
+{
+	int r = -EINVAL;
+
+	if (args[0] > OST_MAX_VCPU_IDS)
+		return -EINVAL;
+	mutex_lock(&vm->lock);
+	/* The first vCPU settles it. */
+	if (vm->nr_creating ? args[0] == ost_vm_max_vcpu_ids(vm) :
+			      !vm->max_vcpu_ids || args[0] == vm->max_vcpu_ids) {
+		if (!vm->nr_creating)
+			vm->max_vcpu_ids = args[0];
+		r = 0;
+	}
+	mutex_unlock(&vm->lock);
+	return r;
+}
+
 static void vm_free(struct ost_vm *vm)
 {
 	u32 i;
@@ -36,6 +92,7 @@ static void vm_free(struct ost_vm *vm)
 	ost_irqs_destroy(vm);
 	for (i = 0; i < vm->nr_vcpus; i++)
 		ost_vcpu_destroy(vm->vcpus[i]);
+	free_arrays(vm);
 	ost_ioeventfd_release(vm);
 	ost_coalesced_destroy(vm);
 	ost_bus_destroy(&vm->pio_bus);
@@ -81,11 +138,12 @@ void ost_vm_kill(struct ost_vm *vm)
 struct ost_vcpu *ost_vcpu_by_id(struct ost_vm *vm, u32 id)
 {
 	struct ost_vcpu *vcpu;
-	u32 i;
+	u32 i, nr;
 
 	/* VMMs number vCPUs from 0 on, so the index is nearly always the id. */
-	if (id < ost_nr_vcpus(vm)) {
-		vcpu = vm->vcpus[array_index_nospec(id, OST_MAX_VCPUS)];
+	nr = ost_nr_vcpus(vm);
+	if (id < nr) {
+		vcpu = ost_vcpu_at(vm, array_index_nospec(id, nr));
 		if (vcpu->id == id)
 			return vcpu;
 	}
@@ -112,9 +170,7 @@ static long vm_check_extension(void *vm, unsigned long arg)
 
 static long vm_create_vcpu(void *vm, unsigned long arg)
 {
-	if (arg > OST_MAX_VCPU_ID)
-		return -EINVAL;
-	return ost_vcpu_create(vm, arg);
+	return arg < OST_MAX_VCPU_IDS ? ost_vcpu_create(vm, arg) : -EINVAL;
 }
 
 static int vm_set_region(void *vm, void *arg)
@@ -196,6 +252,21 @@ static int vm_set_identity_map_addr(void *obj, void *arg)
 	return r;
 }
 
+static long vm_set_boot_cpu_id(void *obj, unsigned long arg)
+{
+	struct ost_vm *vm = obj;
+	int r = -EBUSY;
+
+	mutex_lock(&vm->lock);
+	if (!vm->nr_creating) {
+		r = arg < ost_vm_max_vcpu_ids(vm) ? 0 : -EINVAL;
+		if (!r)
+			vm->irqs.boot_vcpu_id = arg;
+	}
+	mutex_unlock(&vm->lock);
+	return r;
+}
+
 static long vm_create_irqchip(void *obj, unsigned long arg)
 {
 	struct ost_vm *vm = obj;
@@ -231,12 +302,12 @@ static int vm_irq_line(void *obj, void *arg)
 
 static int vm_get_irqchip(void *obj, void *arg)
 {
-	return ost_irqchip_in_kernel((struct ost_vm *)obj) ? ost_irqchip_get(obj, arg) : -ENXIO;
+	return ost_chips_in_kernel((struct ost_vm *)obj) ? ost_irqchip_get(obj, arg) : -ENXIO;
 }
 
 static int vm_set_irqchip(void *obj, void *arg)
 {
-	return ost_irqchip_in_kernel((struct ost_vm *)obj) ? ost_irqchip_set(obj, arg) : -ENXIO;
+	return ost_chips_in_kernel((struct ost_vm *)obj) ? ost_irqchip_set(obj, arg) : -ENXIO;
 }
 
 static int vm_get_pit2(void *obj, void *arg)
@@ -355,6 +426,7 @@ static const struct ost_ioctl vm_ioctls[] = {
 	{ .cmd = KVM_ENABLE_CAP, .copy = OST_IN, .fn = vm_enable_cap },
 	{ .cmd = KVM_CLEAR_DIRTY_LOG, .copy = OST_IN, .fn = vm_clear_dirty_log },
 	{ .cmd = KVM_RESET_DIRTY_RINGS, .raw = vm_reset_dirty_rings },
+	{ .cmd = KVM_SET_BOOT_CPU_ID, .raw = vm_set_boot_cpu_id },
 	{ .cmd = KVM_SIGNAL_MSI, .copy = OST_IN, .fn = vm_signal_msi },
 };
 
@@ -395,6 +467,8 @@ static struct ost_vm *vm_new(void)
 		return ERR_PTR(-ENOMEM);
 	refcount_set(&vm->refs, 1);
 	mutex_init(&vm->lock);
+	vm->vcpus = vm->few_vcpus;
+	vm->max_vcpus = OST_FEW_VCPUS;
 	INIT_LIST_HEAD(&vm->ioeventfds);
 	INIT_LIST_HEAD(&vm->link);
 	vm->id = atomic64_inc_return(&next_id);

@@ -19,9 +19,16 @@
 #include "mmu/mmu.h"
 #include "irqchip/irqchip.h"
 
-/* Most vCPUs a VM may have; APIC ids stay below 255 for xAPIC mode. */
-#define OST_MAX_VCPUS 240
-#define OST_MAX_VCPU_ID 254
+/* Most vCPUs a VM may have, and their APIC ids' limit; those from 255 on want x2APIC mode. */
+#define OST_MAX_VCPUS 1024
+#define OST_MAX_VCPU_IDS 4096
+/* So many have room in the VM itself. */
+#define OST_FEW_VCPUS 8
+
+struct ost_vcpu_array {
+	struct ost_vcpu_array *older;
+	struct ost_vcpu *vcpus[];
+};
 
 struct ost_vm {
 	struct mm_struct *mm;
@@ -34,12 +41,19 @@ struct ost_vm {
 	struct list_head link;	/* in the list that stats.c shows */
 
 	/*
-	 * vCPUs by index; appended under lock, published by smp_store_release of nr_vcpus,
-	 * removed only when the VM is freed.
+	 * vCPUs by index (ost_vcpu_at()); appended under lock, published by smp_store_release of nr_vcpus,
+	 * removed only when the VM is freed. The array grows by being replaced; old ones stay for whoever
+	 * still reads them.
 	 */
-	struct ost_vcpu *vcpus[OST_MAX_VCPUS];
+	struct ost_vcpu **vcpus;
+	struct ost_vcpu *few_vcpus[OST_FEW_VCPUS];
+	struct ost_vcpu_array *arrays;	/* those that were allocated, newest first; guarded by lock */
+	u32 max_vcpus;		/* that `vcpus` has room for; guarded by lock */
+	u32 max_vcpu_ids;	/* KVM_CAP_MAX_VCPU_ID, 0 for not set; guarded by lock */
 	u32 nr_vcpus;
 	u32 nr_creating;	/* includes those being created; guarded by lock */
+
+	u32 disabled_exits;	/* KVM_X86_DISABLE_EXITS_*, fixed when the first vCPU is made */
 
 	struct ost_mmu mmu;
 	struct ost_bus pio_bus, mmio_bus;
@@ -67,8 +81,20 @@ static inline u32 ost_nr_vcpus(const struct ost_vm *vm)
 	return smp_load_acquire(&vm->nr_vcpus);
 }
 
+/* The vCPU with an index below a number that ost_nr_vcpus() has given. Any context. */
+static inline struct ost_vcpu *ost_vcpu_at(const struct ost_vm *vm, u32 index)
+{
+	/* An array is in place before a vCPU in it is counted, and a newer one has the same vCPUs. */
+	return READ_ONCE(vm->vcpus)[index];
+}
+
 #define ost_for_each_vcpu(i, vcpu, vm)                                                             \
-	for ((i) = 0; (i) < ost_nr_vcpus(vm) && ((vcpu) = (vm)->vcpus[i], true); (i)++)
+	for ((i) = 0; (i) < ost_nr_vcpus(vm) && ((vcpu) = ost_vcpu_at(vm, i), true); (i)++)
+
+/* Room for one more vCPU: 0 or -ENOMEM. Caller holds vm->lock. */
+int ost_vm_reserve_vcpu(struct ost_vm *vm);
+/* APIC ids stay below this; from the first vCPU on it stays as it is. Caller holds vm->lock. */
+u32 ost_vm_max_vcpu_ids(struct ost_vm *vm);
 
 /*
  * Calls `func` when no reader of vm->srcu can see the object any more. Mostly returns at once; but readers
@@ -85,6 +111,9 @@ struct ost_vcpu *ost_vcpu_by_id(struct ost_vm *vm, u32 id);
  * soon. Any context.
  */
 void ost_vm_kill(struct ost_vm *vm);
+
+/* KVM_CAP_MAX_VCPU_ID by KVM_ENABLE_CAP: 0, or -EINVAL beyond the limit or if it is set already. */
+int ost_vm_cap_max_vcpu_id(struct ost_vm *vm, const u64 *args);
 
 /* Fills the ioctl tables, at load. */
 void ost_vm_init_ioctls(void);

@@ -23,6 +23,9 @@ void ost_pit_destroy(struct ost_vm *vm);
 int ost_routing_create(struct ost_vm *vm);
 void ost_routing_destroy(struct ost_vm *vm);
 void ost_dest_map_destroy(struct ost_vm *vm);
+void ost_irq_later_init(struct ost_vm *vm);
+/* When nothing is sent any more. May sleep. */
+void ost_irq_later_destroy(struct ost_vm *vm);
 
 /* A source drives a pin; results as ost_set_gsi(). Any context. */
 int ost_pic_set(struct ost_vm *vm, u32 pin, u32 source, bool level);
@@ -32,8 +35,14 @@ int ost_ioapic_set(struct ost_vm *vm, u32 pin, u32 source, bool level);
 int ost_pic_peek(struct ost_vm *vm);
 int ost_pic_ack(struct ost_vm *vm);
 
-/* A LAPIC ended a vector: level is its bit in TMR. */
+/* A LAPIC ended one of the chip's vectors: level is its bit in TMR. No chip's lock held. */
 void ost_ioapic_eoi(struct ost_vm *vm, u8 vector, bool level);
+/* The same where the IOAPIC is userspace's. Own thread. */
+void ost_split_eoi(struct ost_vcpu *vcpu, u8 vector, bool level);
+/* Routing without any route, vm->lock held: 0 or -ENOMEM. */
+int ost_routing_create_empty(struct ost_vm *vm);
+/* The IOAPIC's, once it was created. */
+const struct ost_eoi_vectors *ost_ioapic_eoi_vectors(struct ost_vm *vm);
 /*
  * The interrupt of a chip's pin (KVM_IRQCHIP_*) ended: tells PIT and irqfds of its GSIs. No chip's
  * lock held.

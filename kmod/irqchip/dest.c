@@ -8,21 +8,34 @@
 #define BROADCAST_8 0xff
 #define BROADCAST_32 0xffffffff
 
+/* The sets of a map. */
+#define SET_ALL 0
+#define SET_XAPIC 1
+#define SET_FLAT 2		/* and one for each further bit of LDR */
+#define SET_CLUSTER (SET_FLAT + 8) /* four, one for each bit, of each of 16 clusters */
+#define NR_SETS (SET_CLUSTER + 16 * 4)
+
 /*
  * 8-bit all ones comes from IOAPIC, MSI, or a LAPIC in xAPIC mode, and means everyone, also in
- * logical mode (SDM 11.6.2.2); LAPICs in x2APIC mode listen to it like the others, as ids stop at
- * 254.
+ * logical mode (SDM 11.6.2.2). LAPICs in x2APIC mode listen to it like the others, unless the VMM has said
+ * that to them it is an id (KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK): OST_DEST_EITHER.
  */
-static bool is_broadcast(u32 dest, bool wide)
+static bool is_broadcast(u32 dest, enum ost_dest_width width)
 {
-	return dest == (wide ? BROADCAST_32 : BROADCAST_8);
+	return dest == BROADCAST_32 || (dest == BROADCAST_8 && width == OST_DEST_8);
 }
 
-bool ost_dest_match(const struct ost_dest_addr *addr, u32 dest, bool logical, bool wide)
+static bool is_xapic_broadcast(u32 dest, enum ost_dest_width width)
+{
+	return dest == BROADCAST_8 && width == OST_DEST_EITHER;
+}
+
+bool ost_dest_match(const struct ost_dest_addr *addr, u32 dest, bool logical, enum ost_dest_width width)
 {
 	if (addr->mode == OST_DEST_OFF)
 		return false;
-	if (is_broadcast(dest, wide))
+	if (is_broadcast(dest, width) ||
+	    (addr->mode != OST_DEST_X2APIC && is_xapic_broadcast(dest, width)))
 		return true;
 	if (!logical)
 		return dest == addr->id;
@@ -37,62 +50,107 @@ bool ost_dest_match(const struct ost_dest_addr *addr, u32 dest, bool logical, bo
 	return false;
 }
 
-static void set_add(struct ost_dest_set *set, u32 index)
+/* --- building --- */
+
+static u32 count_ids(const struct ost_dest_addr *addr, u32 nr)
 {
-	__set_bit(index, set->bits);
+	u32 i, nr_ids = 1;
+
+	for (i = 0; i < nr; i++)
+		if (addr[i].mode != OST_DEST_OFF && addr[i].id >= nr_ids && addr[i].id < OST_DEST_MAX_ID)
+			nr_ids = addr[i].id + 1;
+	return nr_ids;
 }
 
-static void set_join(struct ost_dest_set *set, const struct ost_dest_set *more)
+static u32 set_words(const struct ost_dest_map *map)
+{
+	return BITS_TO_LONGS(map->nr);
+}
+
+static unsigned long *set_of(const struct ost_dest_map *map, u32 set)
+{
+	return map->sets + set * set_words(map);
+}
+
+static void set_add(unsigned long *set, u32 index)
+{
+	set[index / BITS_PER_LONG] |= BIT(index % BITS_PER_LONG);
+}
+
+size_t ost_dest_map_size(const struct ost_dest_addr *addr, u32 nr)
+{
+	return NR_SETS * BITS_TO_LONGS(nr) * sizeof(long) + count_ids(addr, nr) * sizeof(s16);
+}
+
+static void add_xapic(struct ost_dest_map *map, u32 index)
+{
+	const struct ost_dest_addr *addr = &map->addr[index];
+	u32 bit;
+
+	set_add(set_of(map, SET_XAPIC), index);
+	for (bit = 0; bit < 8; bit++)
+		if (addr->mode == OST_DEST_FLAT && addr->ldr & BIT(bit))
+			set_add(set_of(map, SET_FLAT + bit), index);
+	for (bit = 0; bit < 4; bit++)
+		if (addr->mode == OST_DEST_CLUSTER && addr->ldr & BIT(bit))
+			set_add(set_of(map, SET_CLUSTER + (addr->ldr >> 4 & 0xf) * 4 + bit), index);
+}
+
+void ost_dest_map_build(struct ost_dest_map *map, const struct ost_dest_addr *addr, u32 nr, void *memory)
 {
 	u32 i;
 
-	for (i = 0; i < ARRAY_SIZE(set->bits); i++)
-		set->bits[i] |= more->bits[i];
-}
-
-void ost_dest_map_build(struct ost_dest_map *map, u32 nr)
-{
-	const struct ost_dest_addr *addr;
-	u32 i, bit;
-
 	map->nr = nr;
+	map->nr_ids = count_ids(addr, nr);
 	map->shared_ids = false;
-	memset(map->by_id, 0xff, sizeof(map->by_id));
-	memset(&map->all, 0, sizeof(map->all));
-	memset(map->flat, 0, sizeof(map->flat));
-	memset(map->cluster, 0, sizeof(map->cluster));
+	map->addr = addr;
+	map->sets = memory;
+	map->by_id = (s16 *)(map->sets + NR_SETS * set_words(map));
+	memset(map->sets, 0, NR_SETS * set_words(map) * sizeof(long));
+	memset(map->by_id, 0xff, map->nr_ids * sizeof(*map->by_id));
 	for (i = 0; i < nr; i++) {
-		addr = &map->addr[i];
-		if (addr->mode == OST_DEST_OFF)
+		if (addr[i].mode == OST_DEST_OFF || addr[i].id >= map->nr_ids)
 			continue;
-		set_add(&map->all, i);
-		if (map->by_id[addr->id & 0xff] >= 0)
+		set_add(set_of(map, SET_ALL), i);
+		if (map->by_id[addr[i].id] >= 0)
 			map->shared_ids = true;
-		map->by_id[addr->id & 0xff] = i;
-		for (bit = 0; bit < 8; bit++)
-			if (addr->mode == OST_DEST_FLAT && addr->ldr & BIT(bit))
-				set_add(&map->flat[bit], i);
-		for (bit = 0; bit < 4; bit++)
-			if (addr->mode == OST_DEST_CLUSTER && addr->ldr & BIT(bit))
-				set_add(&map->cluster[addr->ldr >> 4 & 0xf][bit], i);
+		map->by_id[addr[i].id] = i;
+		if (addr[i].mode != OST_DEST_X2APIC)
+			add_xapic(map, i);
 	}
 }
 
-int ost_dest_map_one(const struct ost_dest_map *map, u32 dest, bool logical, bool wide)
+/* --- looking up --- */
+
+static int index_of(const struct ost_dest_map *map, u32 id)
 {
-	if (logical || map->shared_ids || dest > 0xff || is_broadcast(dest, wide))
-		return -1;
-	return map->by_id[array_index_nospec(dest, ARRAY_SIZE(map->by_id))];
+	return id < map->nr_ids ? map->by_id[array_index_nospec(id, map->nr_ids)] : -1;
 }
 
-static void search(const struct ost_dest_map *map, u32 dest, bool logical, bool wide,
+int ost_dest_map_one(const struct ost_dest_map *map, u32 dest, bool logical, enum ost_dest_width width)
+{
+	if (logical || map->shared_ids || is_broadcast(dest, width) || is_xapic_broadcast(dest, width))
+		return -1;
+	return index_of(map, dest);
+}
+
+static void join(const struct ost_dest_map *map, struct ost_dest_set *set, u32 more)
+{
+	const unsigned long *from = set_of(map, more);
+	u32 i;
+
+	for (i = 0; i < set_words(map); i++)
+		set->bits[i] |= from[i];
+}
+
+static void search(const struct ost_dest_map *map, u32 dest, bool logical, enum ost_dest_width width,
 		   struct ost_dest_set *set)
 {
 	u32 i;
 
 	for (i = 0; i < map->nr; i++)
-		if (ost_dest_match(&map->addr[i], dest, logical, wide))
-			set_add(set, i);
+		if (ost_dest_match(&map->addr[i], dest, logical, width))
+			set_add(set->bits, i);
 }
 
 /*
@@ -104,41 +162,53 @@ static void find_x2apic(const struct ost_dest_map *map, u32 dest, struct ost_des
 	u32 cluster = dest >> 16, bit;
 	int i;
 
-	if (cluster > 0xf)
-		return;
-	cluster = array_index_nospec(cluster, 0x10);
 	for (bit = 0; bit < 16; bit++) {
 		if (!(dest & BIT(bit)))
 			continue;
-		i = map->by_id[cluster << 4 | bit];
+		i = index_of(map, cluster << 4 | bit);
 		if (i >= 0 && map->addr[i].mode == OST_DEST_X2APIC)
-			set_add(set, i);
+			set_add(set->bits, i);
 	}
 }
 
-void ost_dest_map_find(const struct ost_dest_map *map, u32 dest, bool logical, bool wide,
-		       struct ost_dest_set *set)
+static void find_logical(const struct ost_dest_map *map, u32 dest, struct ost_dest_set *set)
 {
 	u32 bit;
 
-	memset(set, 0, sizeof(*set));
-	if (is_broadcast(dest, wide)) {
-		*set = map->all;
-		return;
-	}
-	/* Where ids are not unique, by_id[] does not know all. */
-	if (map->shared_ids || !logical) {
-		search(map, dest, logical, wide, set);
-		return;
-	}
 	find_x2apic(map, dest, set);
 	if (dest > 0xff)
 		return;
 	dest = array_index_nospec(dest, 0x100);
 	for (bit = 0; bit < 8; bit++)
 		if (dest & BIT(bit))
-			set_join(set, &map->flat[bit]);
+			join(map, set, SET_FLAT + bit);
 	for (bit = 0; bit < 4; bit++)
 		if (dest & BIT(bit))
-			set_join(set, &map->cluster[dest >> 4][bit]);
+			join(map, set, SET_CLUSTER + (dest >> 4) * 4 + bit);
+}
+
+void ost_dest_map_find(const struct ost_dest_map *map, u32 dest, bool logical, enum ost_dest_width width,
+		       struct ost_dest_set *set)
+{
+	int i;
+
+	memset(set->bits, 0, set_words(map) * sizeof(long));
+	if (is_broadcast(dest, width)) {
+		join(map, set, SET_ALL);
+		return;
+	}
+	/* Where ids are not unique, by_id[] does not know all. */
+	if (map->shared_ids) {
+		search(map, dest, logical, width, set);
+		return;
+	}
+	if (is_xapic_broadcast(dest, width))
+		join(map, set, SET_XAPIC);
+	if (logical) {
+		find_logical(map, dest, set);
+		return;
+	}
+	i = index_of(map, dest);
+	if (i >= 0)
+		set_add(set->bits, i);
 }

@@ -34,16 +34,12 @@ static u64 *entry_of(struct ost_ioapic_model *ioapic, u32 pin)
 
 static void note_vectors(struct ost_ioapic_model *ioapic)
 {
-	DECLARE_BITMAP(vectors, 256) = { 0 };
-	u32 pin, i;
+	unsigned long vectors[4] = { 0 };
+	u32 pin;
 
 	for (pin = 0; pin < KVM_IOAPIC_NUM_PINS; pin++)
 		__set_bit(*entry_of(ioapic, pin) & 0xff, vectors);
-	for (i = 0; i < ARRAY_SIZE(vectors); i++)
-		WRITE_ONCE(ioapic->vectors[i], vectors[i]);
-	/* Who sees the number sees the vectors. */
-	smp_wmb();
-	WRITE_ONCE(ioapic->version, ioapic->version + 1);
+	ost_eoi_vectors_set(&ioapic->eois, vectors);
 }
 
 void ost_ioapic_model_reset(struct ost_ioapic_model *ioapic)

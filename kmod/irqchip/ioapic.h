@@ -38,8 +38,7 @@ struct ost_ioapic_model {
 	u16 streak[KVM_IOAPIC_NUM_PINS]; /* interrupts in a row whose end found it high */
 	u32 paused;			/* pins that wait for resume */
 	/* Those of all entries: the end of another is none of ours [any: read]. */
-	DECLARE_BITMAP(vectors, 256);
-	u32 version;			/* of vectors, never 0 [any: read] */
+	struct ost_eoi_vectors eois;
 };
 
 void ost_ioapic_model_reset(struct ost_ioapic_model *ioapic);

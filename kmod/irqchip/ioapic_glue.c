@@ -51,7 +51,7 @@ static int ioapic_read(struct ost_vcpu *vcpu, struct ost_iodev *dev, u64 addr, u
 	unsigned long flags;
 	u64 data;
 
-	if (!ost_irqchip_in_kernel(ioapic->vm))
+	if (!ost_chips_in_kernel(ioapic->vm))
 		return -EOPNOTSUPP;
 	raw_spin_lock_irqsave(&ioapic->lock, flags);
 	data = ost_ioapic_model_read(&ioapic->model, addr - OST_IOAPIC_BASE);
@@ -67,7 +67,7 @@ static int ioapic_write(struct ost_vcpu *vcpu, struct ost_iodev *dev, u64 addr, 
 	unsigned long flags;
 	u32 data = 0;
 
-	if (!ost_irqchip_in_kernel(ioapic->vm))
+	if (!ost_chips_in_kernel(ioapic->vm))
 		return -EOPNOTSUPP;
 	/*
 	 * The registers are 32 bits wide; IOREGSEL's one byte may be written alone (82093AA,
@@ -142,12 +142,6 @@ void ost_ioapic_eoi(struct ost_vm *vm, u8 vector, bool level)
 	unsigned long flags, pins;
 	u32 pin;
 
-	/*
-	 * MSIs and IPIs end here, without a lock. An entry that changes meanwhile raced with the
-	 * EOI.
-	 */
-	if (!test_bit(vector, ioapic->model.vectors))
-		return;
 	raw_spin_lock_irqsave(&ioapic->lock, flags);
 	pins = ost_ioapic_model_pins(&ioapic->model, vector);
 	raw_spin_unlock_irqrestore(&ioapic->lock, flags);
@@ -162,29 +156,9 @@ void ost_ioapic_eoi(struct ost_vm *vm, u8 vector, bool level)
 	raw_spin_unlock_irqrestore(&ioapic->lock, flags);
 }
 
-u32 ost_eoi_exits_version(struct ost_vm *vm)
+const struct ost_eoi_vectors *ost_ioapic_eoi_vectors(struct ost_vm *vm)
 {
-	u32 version = READ_ONCE(vm->irqs.ioapic->model.version);
-
-	/* Pairs with the barrier where it is written: vectors read next are not older. */
-	smp_rmb();
-	return version;
-}
-
-void ost_eoi_exits(struct ost_vm *vm, u64 vectors[4])
-{
-	const struct ost_ioapic_model *model = &vm->irqs.ioapic->model;
-	u32 i;
-
-	for (i = 0; i < 4; i++)
-		vectors[i] = READ_ONCE(model->vectors[i]);
-	/* Those below 16 are never in service, but are what an EOI means when nothing is. */
-	vectors[0] &= ~0xffffull;
-}
-
-bool ost_eoi_exit(struct ost_vm *vm, u8 vector)
-{
-	return test_bit(vector, vm->irqs.ioapic->model.vectors);
+	return &vm->irqs.ioapic->model.eois;
 }
 
 void ost_ioapic_get(struct ost_vm *vm, struct kvm_ioapic_state *out)

@@ -19,6 +19,7 @@
 #include <linux/list.h>
 #include <linux/mutex.h>
 #include <linux/spinlock.h>
+#include <linux/workqueue.h>
 #include "../ost.h"
 #include "message.h"
 
@@ -30,24 +31,59 @@ struct ost_pit;
 struct ost_routing;
 struct ost_apic_map;
 
+/*
+ * One tick of a LAPIC timer's input clock, unless KVM_CAP_X86_APIC_BUS_CYCLES_NS says otherwise: VMMs and saved
+ * states of the ABI expect it.
+ */
+#define OST_LAPIC_TICK_NS 1
+
+enum ost_irqchip_mode {
+	OST_IRQCHIP_NONE,	/* all of it is userspace's */
+	OST_IRQCHIP_SPLIT,	/* KVM_CAP_SPLIT_IRQCHIP: LAPICs are in the kernel */
+	OST_IRQCHIP_FULL,	/* KVM_CREATE_IRQCHIP: IOAPIC and PICs, too */
+};
+
+/*
+ * What IOAPIC, MSIs and irqfds send to more vCPUs than this while interrupts are off goes out by a work item:
+ * waking that many takes long. One message that waits already is not sent twice.
+ */
+#define OST_IRQ_AT_ONCE 256
+struct ost_irq_later {
+	raw_spinlock_t lock;		/* a leaf but for the workqueue's */
+	struct work_struct work;
+	u32 nr;
+	struct ost_irq_message msg[16];
+};
+
 /* Part of the VM. */
 struct ost_irqs {
-	bool created;			/* KVM_CREATE_IRQCHIP was done: set last, with release */
+	enum ost_irqchip_mode mode;	/* set once, last, with release; under vm->lock */
 	struct ost_pic *pic;
 	struct ost_ioapic *ioapic;
 	struct ost_pit *pit;		/* from KVM_CREATE_PIT2 on */
 	struct ost_routing __rcu *routing; /* readers: RCU; writers: vm->lock */
 	struct ost_apic_map __rcu *map;	/* readers: RCU; writers: map_lock */
 	struct mutex map_lock;
+	struct ost_irq_later later;
 	struct list_head irqfds;	/* guarded by irqfd_lock */
 	u32 nr_irqfds, nr_resamplers;	/* guarded by irqfd_lock */
 	struct list_head resamplers;	/* those that want ends of interrupts; readers: RCU */
 	struct mutex irqfd_lock;	/* inside vm->lock, if both */
 	u32 boot_vcpu_id;
+
+	/* From the time that LAPICs are in the kernel: the IOAPIC's, or user_eois. */
+	const struct ost_eoi_vectors *eois;
+	struct ost_eoi_vectors user_eois; /* of userspace's IOAPIC; writers: vm->lock */
+	bool ids_32bit;			/* KVM_X2APIC_API_USE_32BIT_IDS [READ_ONCE] */
+	bool no_broadcast_quirk;	/* KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK [READ_ONCE] */
+	u32 tick_ns;			/* of LAPIC timers; fixed when the first vCPU is made */
+	u32 nr_user_pins;		/* GSIs below are userspace's IOAPIC's */
 };
 
-/* KVM_CREATE_IRQCHIP was done: LAPICs are in the kernel. Any context. */
-#define ost_irqchip_in_kernel(vm) smp_load_acquire(&(vm)->irqs.created)
+/* LAPICs are in the kernel. Any context. */
+#define ost_irqchip_in_kernel(vm) (smp_load_acquire(&(vm)->irqs.mode) != OST_IRQCHIP_NONE)
+/* And the chips that send to them. Any context. */
+#define ost_chips_in_kernel(vm) (smp_load_acquire(&(vm)->irqs.mode) == OST_IRQCHIP_FULL)
 
 /* VM creation and end. */
 void ost_irqs_init(struct ost_vm *vm);
@@ -60,6 +96,15 @@ void ost_irqs_destroy(struct ost_vm *vm);
 
 /* KVM_CREATE_IRQCHIP: 0, -EEXIST, -EINVAL (there are vCPUs), -ENOMEM. Caller holds vm->lock. */
 int ost_irqchip_create(struct ost_vm *vm);
+/*
+ * KVM_CAP_SPLIT_IRQCHIP with the number of userspace's IOAPIC's pins: 0, -EEXIST, -EINVAL (there are vCPUs,
+ * or too many pins), -ENOMEM.
+ */
+int ost_irqchip_cap_split(struct ost_vm *vm, const u64 *args);
+/* KVM_CAP_X2APIC_API: 0 or -EINVAL. */
+int ost_irqchip_cap_x2apic(struct ost_vm *vm, const u64 *args);
+/* KVM_CAP_X86_APIC_BUS_CYCLES_NS: 0, -ENXIO without LAPICs, -EINVAL for 0, too many, or with vCPUs. */
+int ost_irqchip_cap_bus_cycles(struct ost_vm *vm, const u64 *args);
 /* KVM_CREATE_PIT2: 0, -EEXIST, -ENOENT (no irqchip), -EINVAL, -ENOMEM. Caller holds vm->lock. */
 int ost_pit_create(struct ost_vm *vm, const struct kvm_pit_config *config);
 
@@ -145,6 +190,13 @@ int ost_lapic_max_irr(struct ost_vcpu *vcpu);
  */
 int ost_lapic_written(struct ost_vcpu *vcpu, u32 offset);
 /*
+ * OST_REQ_IOAPIC_EOI: puts an end that userspace's IOAPIC is to hear of into kvm_run; false if there is none
+ * any more. [vcpu or atomic]
+ */
+bool ost_split_eoi_exit(struct ost_vcpu *vcpu);
+/* Would LINT0 let userspace's PIC interrupt the vCPU? [vcpu or atomic] */
+bool ost_lapic_lint0_open(struct ost_vcpu *vcpu);
+/*
  * Vectors whose end some chip may want to hear of; they are others whenever the number is. Set bits
  * first, then a new number, then interrupts by it are sent. Any context.
  */
@@ -169,11 +221,8 @@ bool ost_lapic_timer_pending(struct ost_vcpu *vcpu);
 /* Bits of vcpu->pending_init_sipi. */
 #define OST_INIT_PENDING 0
 #define OST_SIPI_PENDING 1
-/*
- * INIT and SIPI waiting (vcpu->pending_init_sipi): acts on them; called before entry and from the
- * HLT loop. [vcpu]
- */
-int ost_lapic_accept_init_sipi(struct ost_vcpu *vcpu);
+/* INIT and SIPI waiting (vcpu->pending_init_sipi): acts on them (OST_REQ_INIT_SIPI, HLT loop). [vcpu] */
+void ost_lapic_accept_init_sipi(struct ost_vcpu *vcpu);
 
 /*
  * To all LAPICs it addresses; source is the sender of an IPI, NULL for IOAPIC and MSI. How many

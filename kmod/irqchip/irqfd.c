@@ -309,6 +309,9 @@ int ost_irqfd(struct ost_vm *vm, const struct kvm_irqfd *args)
 {
 	if (args->flags & ~(KVM_IRQFD_FLAG_DEASSIGN | KVM_IRQFD_FLAG_RESAMPLE))
 		return -EINVAL;
+	/* Its end is heard of by chips that are in the kernel. */
+	if ((args->flags & KVM_IRQFD_FLAG_RESAMPLE) && !ost_chips_in_kernel(vm))
+		return -EINVAL;
 	if (!ost_irqchip_in_kernel(vm) || args->gsi >= OST_MAX_GSI_ROUTES)
 		return -EINVAL;
 	if (args->flags & KVM_IRQFD_FLAG_DEASSIGN)

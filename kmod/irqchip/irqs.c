@@ -10,6 +10,8 @@ void ost_irqs_init(struct ost_vm *vm)
 {
 	mutex_init(&vm->irqs.map_lock);
 	mutex_init(&vm->irqs.irqfd_lock);
+	ost_irq_later_init(vm);
+	vm->irqs.tick_ns = OST_LAPIC_TICK_NS;
 	INIT_LIST_HEAD(&vm->irqs.irqfds);
 	INIT_LIST_HEAD(&vm->irqs.resamplers);
 }
@@ -20,6 +22,7 @@ void ost_irqs_destroy(struct ost_vm *vm)
 	ost_pit_destroy(vm);
 	ost_ioapic_destroy(vm);
 	ost_pic_destroy(vm);
+	ost_irq_later_destroy(vm);
 	ost_routing_destroy(vm);
 	ost_dest_map_destroy(vm);
 }
@@ -41,9 +44,52 @@ int ost_irqchip_create(struct ost_vm *vm)
 		r = ost_routing_create(vm);
 	if (r)
 		return r;
+	vm->irqs.eois = ost_ioapic_eoi_vectors(vm);
 	/* Pairs with the acquire in ost_irqchip_in_kernel(): who sees it finds everything. */
-	smp_store_release(&vm->irqs.created, true);
+	smp_store_release(&vm->irqs.mode, OST_IRQCHIP_FULL);
 	return 0;
+}
+
+u32 ost_eoi_exits_version(struct ost_vm *vm)
+{
+	u32 version = READ_ONCE(vm->irqs.eois->version);
+
+	/* Pairs with the barrier where it is written: vectors read next are not older. */
+	smp_rmb();
+	return version;
+}
+
+void ost_eoi_exits(struct ost_vm *vm, u64 vectors[4])
+{
+	u32 i;
+
+	for (i = 0; i < 4; i++)
+		vectors[i] = READ_ONCE(vm->irqs.eois->vectors[i]);
+	/* Those below 16 are never in service, but are what an EOI means when nothing is. */
+	vectors[0] &= ~0xffffull;
+}
+
+bool ost_eoi_exit(struct ost_vm *vm, u8 vector)
+{
+	return test_bit(vector, vm->irqs.eois->vectors);
+}
+
+/* Of the longest time, the largest count by the largest divisor, 64 bits hold the nanoseconds. */
+#define MAX_TICK_NS (U64_MAX / (U32_MAX * 128ull))
+
+int ost_irqchip_cap_bus_cycles(struct ost_vm *vm, const u64 *args)
+{
+	int r = -EINVAL;
+
+	mutex_lock(&vm->lock);
+	if (!ost_irqchip_in_kernel(vm)) {
+		r = -ENXIO;
+	} else if (!vm->nr_creating && args[0] && args[0] <= MAX_TICK_NS) {
+		vm->irqs.tick_ns = args[0];
+		r = 0;
+	}
+	mutex_unlock(&vm->lock);
+	return r;
 }
 
 int ost_irqchip_get(struct ost_vm *vm, struct kvm_irqchip *chip)

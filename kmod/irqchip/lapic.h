@@ -36,10 +36,6 @@ struct ost_lapic;
 #define OST_LAPIC_VERSION 0x00050014
 
 /*
- * One tick of the timer's input clock is a nanosecond: VMMs and saved states of the ABI expect it.
- */
-#define OST_LAPIC_TICK_NS 1
-/*
  * A periodic timer interrupts no oftener than this, whatever the guest asks for: it would keep the
  * host's CPU in its timer interrupt. The counter still shows the true period.
  */
@@ -114,6 +110,7 @@ struct ost_lapic {
 	const struct ost_lapic_ops *ops;
 	u8 *regs;		/* a page: the register page in the ABI's layout */
 	u32 id;			/* initial and x2APIC id */
+	u32 tick_ns;		/* of the timer's input clock, before it is divided */
 	enum ost_apic_mode mode;	/* [any: READ_ONCE] */
 	bool bsp;
 	bool tsc_deadline_allowed;	/* CPUID says so: LVTT's mode bit 18 is not reserved */

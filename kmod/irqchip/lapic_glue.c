@@ -74,8 +74,9 @@ static int on_special(struct ost_lapic *apic, enum ost_delivery delivery, u8 vec
 	default:
 		return -1;
 	}
-	/* The request makes a vCPU that is about to enter look again. */
-	on_event(apic);
+	/* A vCPU that runs, or is about to, acts on it before it runs guest code again. */
+	ost_request(vcpu, OST_REQ_INIT_SIPI);
+	ost_vcpu_kick(vcpu);
 	return 1;
 }
 
@@ -84,12 +85,23 @@ static void on_send(struct ost_lapic *apic, const struct ost_irq_message *msg)
 	struct ost_vcpu *vcpu = glue_of(apic)->vcpu;
 
 	trace_ost_apic_ipi(vcpu, msg->dest, msg->vector, msg->delivery, msg->shorthand);
+	/* To very many it takes a while. */
+	if (unlikely(ost_nr_vcpus(vcpu->vm) > OST_IRQ_AT_ONCE) && !irqs_disabled())
+		ost_vcpu_preemptible(vcpu);
 	ost_irq_deliver(vcpu->vm, vcpu, msg);
 }
 
 static void on_eoi(struct ost_lapic *apic, u8 vector, bool level)
 {
-	ost_ioapic_eoi(glue_of(apic)->vcpu->vm, vector, level);
+	struct ost_vcpu *vcpu = glue_of(apic)->vcpu;
+
+	/* MSIs and IPIs end here, without a lock. A set that changes meanwhile raced with the EOI. */
+	if (likely(!ost_eoi_exit(vcpu->vm, vector)))
+		return;
+	if (vcpu->user_pic)
+		ost_split_eoi(vcpu, vector, level);
+	else
+		ost_ioapic_eoi(vcpu->vm, vector, level);
 }
 
 static u64 now_ns(struct ost_lapic *apic)
@@ -138,6 +150,9 @@ static bool end_run_instead(struct lapic_glue *glue, u64 deadline)
 	u64 end, now;
 
 	if (!ost_hw_caps.run_end_cycles || check_tsc_unstable())
+		return false;
+	/* It may stand still in C-states that MWAIT can choose (SDM vol. 3C, 26.5.1). */
+	if (glue->vcpu->vm->disabled_exits & KVM_X86_DISABLE_EXITS_MWAIT)
 		return false;
 	end = ost_guest_tsc_to_host(glue->vcpu, deadline);
 	now = rdtsc();
@@ -239,6 +254,7 @@ int ost_lapic_create(struct ost_vcpu *vcpu)
 	glue->model.ops = &ops;
 	glue->model.deferred = ost_hw_caps.delivers_interrupts;
 	glue->model.id = vcpu->id;
+	glue->model.tick_ns = vcpu->vm->irqs.tick_ns;
 	glue->model.bsp = vcpu->id == vcpu->vm->irqs.boot_vcpu_id;
 	glue->vcpu = vcpu;
 	ost_hrtimer_setup(&glue->timer, timer_fn, CLOCK_MONOTONIC, HRTIMER_MODE_ABS_PINNED_HARD);
@@ -286,14 +302,29 @@ static struct ost_lapic *apic_for_write(struct ost_vcpu *vcpu)
 	return vcpu->apic;
 }
 
+/* The id's register is the full id in x2APIC mode (KVM_X2APIC_API_USE_32BIT_IDS), else 8 bits at the top. */
+static bool in_32bit_format(struct ost_vcpu *vcpu)
+{
+	return READ_ONCE(vcpu->vm->irqs.ids_32bit) && vcpu->apic->mode == OST_APIC_X2APIC;
+}
+
+static u32 *id_in(struct kvm_lapic_state *state)
+{
+	return (u32 *)(state->regs + APIC_ID);
+}
+
 void ost_lapic_get(struct ost_vcpu *vcpu, struct kvm_lapic_state *out)
 {
 	ost_lapic_run_ended(vcpu);
 	ost_lapic_model_get(vcpu->apic, out);
+	if (in_32bit_format(vcpu))
+		*id_in(out) = vcpu->apic->id;
 }
 
 int ost_lapic_set(struct ost_vcpu *vcpu, const struct kvm_lapic_state *in)
 {
+	if (in_32bit_format(vcpu) && *id_in((void *)in) != vcpu->apic->id)
+		return -EINVAL;
 	ost_lapic_model_set(apic_for_write(vcpu), in);
 	publish_changes(vcpu);
 	return 0;
@@ -444,10 +475,27 @@ void ost_lapic_set_cr8(struct ost_vcpu *vcpu, u64 cr8)
 	ost_lapic_set_tpr(vcpu->apic, cr8 << 4 & 0xf0);
 }
 
+bool ost_lapic_lint0_open(struct ost_vcpu *vcpu)
+{
+	return ost_lapic_takes_extint(vcpu->apic);
+}
+
+/* What KVM_INTERRUPT has brought is what the INTA cycle of userspace's PIC has answered. */
+static int user_pic_vector(struct ost_vcpu *vcpu, bool ack)
+{
+	if (!vcpu->event.interrupt.user_pending)
+		return -1;
+	if (ack)
+		vcpu->event.interrupt.user_pending = false;
+	return vcpu->event.interrupt.user_vector;
+}
+
 static int pic_vector(struct ost_vcpu *vcpu, bool ack)
 {
 	if (!ost_lapic_takes_extint(vcpu->apic))
 		return -1;
+	if (unlikely(vcpu->user_pic))
+		return user_pic_vector(vcpu, ack);
 	return ack ? ost_pic_ack(vcpu->vm) : ost_pic_peek(vcpu->vm);
 }
 
@@ -519,7 +567,7 @@ static void start_at(struct ost_vcpu *vcpu, u8 vector)
 	ost_reg_set(vcpu, OST_REG_RIP, 0);
 }
 
-int ost_lapic_accept_init_sipi(struct ost_vcpu *vcpu)
+void ost_lapic_accept_init_sipi(struct ost_vcpu *vcpu)
 {
 	if (test_and_clear_bit(OST_INIT_PENDING, &vcpu->pending_init_sipi)) {
 		ost_vcpu_reset(vcpu, true);
@@ -536,5 +584,4 @@ int ost_lapic_accept_init_sipi(struct ost_vcpu *vcpu)
 			WRITE_ONCE(vcpu->mp_state, KVM_MP_STATE_RUNNABLE);
 		}
 	}
-	return 0;
 }

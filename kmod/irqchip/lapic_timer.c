@@ -11,6 +11,8 @@
  */
 #include "lapic.h"
 
+#define LONGEST_NS (1ull << 62)
+
 static bool deadline_mode(const struct ost_lapic *apic)
 {
 	return ost_lapic_timer_in_deadline_mode(apic);
@@ -31,7 +33,8 @@ static u32 divide_shift(const struct ost_lapic *apic)
 
 static u64 count_to_ns(const struct ost_lapic *apic, u32 count)
 {
-	return ((u64)count << divide_shift(apic)) * OST_LAPIC_TICK_NS;
+	/* With slow clocks the longest times are beyond what the host's timers hold: that is never. */
+	return min_t(u64, ((u64)count << divide_shift(apic)) * apic->tick_ns, LONGEST_NS);
 }
 
 /* The end of the period that goes on now; the ends before it are nobody's business. */

@@ -3,6 +3,8 @@
 #ifndef OST_IRQCHIP_MESSAGE_H
 #define OST_IRQCHIP_MESSAGE_H
 
+#include <linux/atomic.h>
+#include <linux/compiler.h>
 #include <linux/types.h>
 
 /*
@@ -37,5 +39,26 @@ struct ost_irq_message {
 	bool level;		/* asserted (ICR bit 14): only INIT looks at it */
 	bool trig_level;	/* level-triggered: sets the vector's bit in TMR */
 };
+
+/* Vectors whose ends whoever sends them wants to hear of, with a number that is another for each set. */
+struct ost_eoi_vectors {
+	unsigned long vectors[4];	/* by vector, 64 each [any: read] */
+	u32 version;			/* 0 before the first set [any: read] */
+};
+
+/*
+ * A new set, before anything is sent that is in it alone. One that is in the old as well stays in all the
+ * time. The caller serialises.
+ */
+static inline void ost_eoi_vectors_set(struct ost_eoi_vectors *eois, const unsigned long vectors[4])
+{
+	u32 i;
+
+	for (i = 0; i < 4; i++)
+		WRITE_ONCE(eois->vectors[i], vectors[i]);
+	/* Who sees the number sees the vectors. */
+	smp_wmb();
+	WRITE_ONCE(eois->version, eois->version + 1);
+}
 
 #endif

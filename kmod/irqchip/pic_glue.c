@@ -73,7 +73,7 @@ static int pic_read(struct ost_vcpu *vcpu, struct ost_iodev *dev, u64 addr, u32 
 	u8 *bytes = val;
 	u32 i;
 
-	if (!ost_irqchip_in_kernel(pic->vm))
+	if (!ost_chips_in_kernel(pic->vm))
 		return -EOPNOTSUPP;
 	begin(pic, &after);
 	for (i = 0; i < len; i++)
@@ -90,7 +90,7 @@ static int pic_write(struct ost_vcpu *vcpu, struct ost_iodev *dev, u64 addr, u32
 	const u8 *bytes = val;
 	u32 i;
 
-	if (!ost_irqchip_in_kernel(pic->vm))
+	if (!ost_chips_in_kernel(pic->vm))
 		return -EOPNOTSUPP;
 	begin(pic, &after);
 	for (i = 0; i < len; i++)

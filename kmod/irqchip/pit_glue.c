@@ -251,7 +251,7 @@ int ost_pit_create(struct ost_vm *vm, const struct kvm_pit_config *config)
 	lockdep_assert_held(&vm->lock);
 	if (config->flags & ~KVM_PIT_SPEAKER_DUMMY)
 		return -EINVAL;
-	if (!ost_irqchip_in_kernel(vm))
+	if (!ost_chips_in_kernel(vm))
 		return -ENOENT;
 	if (pit_of(vm))
 		return -EEXIST;

@@ -34,11 +34,19 @@ struct ost_routing {
 	struct route routes[];
 };
 
-/* SDM 11.11.1 and 11.11.2 */
-static void msi_message(u32 address, u32 data, struct ost_irq_message *msg)
+/*
+ * SDM 11.11.1 and 11.11.2. With KVM_X2APIC_API_USE_32BIT_IDS bits 31:8 of the upper address are those of the
+ * destination; else it means nothing. 0 or -EINVAL.
+ */
+static int msi_message(struct ost_vm *vm, u32 address, u32 address_hi, u32 data,
+		       struct ost_irq_message *msg)
 {
+	if (!READ_ONCE(vm->irqs.ids_32bit))
+		address_hi = 0;
+	if (address_hi & 0xff)
+		return -EINVAL;
 	*msg = (struct ost_irq_message){
-		.dest = address >> 12 & 0xff,
+		.dest = (address >> 12 & 0xff) | address_hi,
 		.logical = address & BIT(2),
 		.vector = data & 0xff,
 		.delivery = data >> 8 & 7,
@@ -50,6 +58,7 @@ static void msi_message(u32 address, u32 data, struct ost_irq_message *msg)
 	 */
 	if (address & BIT(3) && msg->logical && msg->delivery == OST_DELIVER_FIXED)
 		msg->delivery = OST_DELIVER_LOWEST;
+	return 0;
 }
 
 static int drive(struct ost_vm *vm, const struct route *route, int source, bool level)
@@ -96,7 +105,9 @@ int ost_signal_msi(struct ost_vm *vm, const struct kvm_msi *msi)
 
 	if (msi->flags)
 		return -EINVAL;
-	msi_message(msi->address_lo, msi->data, &msg);
+	r = msi_message(vm, msi->address_lo, msi->address_hi, msi->data, &msg);
+	if (r)
+		return r;
 	r = ost_irq_deliver(vm, NULL, &msg);
 	/*
 	 * The ABI: 0 when the guest blocked it. One that merges with another is delivered with
@@ -132,7 +143,8 @@ void ost_irq_ended(struct ost_vm *vm, u32 chip, u32 pin)
 /* --- building a table --- */
 
 /* 0, or -EINVAL. */
-static int parse(const struct kvm_irq_routing_entry *entry, struct route *route)
+static int parse(struct ost_vm *vm, const struct kvm_irq_routing_entry *entry, bool chips,
+		 struct route *route)
 {
 	u32 pins;
 
@@ -141,7 +153,7 @@ static int parse(const struct kvm_irq_routing_entry *entry, struct route *route)
 	route->gsi = entry->gsi;
 	switch (entry->type) {
 	case KVM_IRQ_ROUTING_IRQCHIP:
-		if (entry->u.irqchip.irqchip >= KVM_NR_IRQCHIPS)
+		if (!chips || entry->u.irqchip.irqchip >= KVM_NR_IRQCHIPS)
 			return -EINVAL;
 		route->chip = entry->u.irqchip.irqchip;
 		pins = route->chip == KVM_IRQCHIP_IOAPIC ? CHIP_PINS : PIC_PINS;
@@ -150,10 +162,9 @@ static int parse(const struct kvm_irq_routing_entry *entry, struct route *route)
 		route->pin = entry->u.irqchip.pin;
 		return 0;
 	case KVM_IRQ_ROUTING_MSI:
-		/* address_hi holds destination bits only with KVM_CAP_X2APIC_API. */
 		route->chip = MSI_ROUTE;
-		msi_message(entry->u.msi.address_lo, entry->u.msi.data, &route->msg);
-		return 0;
+		return msi_message(vm, entry->u.msi.address_lo, entry->u.msi.address_hi,
+				   entry->u.msi.data, &route->msg);
 	}
 	return -EINVAL;
 }
@@ -204,7 +215,9 @@ static void index_routes(struct ost_routing *routing)
 		routing->first[gsi++] = routing->nr;
 }
 
-static struct ost_routing *build(const struct kvm_irq_routing_entry *entries, u32 nr)
+/* chips: there are some in the kernel, or will be. */
+static struct ost_routing *build(struct ost_vm *vm, const struct kvm_irq_routing_entry *entries,
+				 u32 nr, bool chips)
 {
 	struct ost_routing *routing;
 	u32 i, nr_gsis = 0;
@@ -223,7 +236,7 @@ static struct ost_routing *build(const struct kvm_irq_routing_entry *entries, u3
 	routing->nr_gsis = nr_gsis;
 	routing->first = (void *)routing + size;
 	for (i = 0; i < nr; i++)
-		if (parse(&entries[i], &routing->routes[i]))
+		if (parse(vm, &entries[i], chips, &routing->routes[i]))
 			goto invalid;
 	sort(routing->routes, nr, sizeof(routing->routes[0]), compare_gsi, NULL);
 	if (conflicts(routing))
@@ -236,22 +249,52 @@ invalid:
 	return ERR_PTR(-EINVAL);
 }
 
-int ost_set_gsi_routing(struct ost_vm *vm, const struct kvm_irq_routing_entry *entries, u32 nr,
-			u32 flags)
+/* The level-triggered messages of userspace's IOAPIC: their ends go out. */
+static void note_user_eois(struct ost_vm *vm, const struct ost_routing *routing)
+{
+	unsigned long vectors[4] = { 0 };
+	u32 i;
+
+	/* Sorted by GSI. */
+	for (i = 0; i < routing->nr && routing->routes[i].gsi < vm->irqs.nr_user_pins; i++) {
+		const struct ost_irq_message *msg = &routing->routes[i].msg;
+
+		if (msg->trig_level && msg->delivery <= OST_DELIVER_LOWEST)
+			__set_bit(msg->vector, vectors);
+	}
+	ost_eoi_vectors_set(&vm->irqs.user_eois, vectors);
+}
+
+static int set_routing(struct ost_vm *vm, const struct kvm_irq_routing_entry *entries, u32 nr,
+		       bool chips)
 {
 	struct ost_routing *old, *new;
 
 	lockdep_assert_held(&vm->lock);
-	if (flags || nr > OST_MAX_GSI_ROUTES)
-		return -EINVAL;
-	new = build(entries, nr);
+	new = build(vm, entries, nr, chips);
 	if (IS_ERR(new))
 		return PTR_ERR(new);
+	/* Before anything is sent by the new ones. */
+	if (!chips)
+		note_user_eois(vm, new);
 	/* An interrupt that is on its way while this returns counts as sent before. */
 	old = rcu_replace_pointer(vm->irqs.routing, new, lockdep_is_held(&vm->lock));
 	if (old)
 		kvfree_rcu(old, rcu);
 	return 0;
+}
+
+int ost_set_gsi_routing(struct ost_vm *vm, const struct kvm_irq_routing_entry *entries, u32 nr,
+			u32 flags)
+{
+	if (flags || nr > OST_MAX_GSI_ROUTES)
+		return -EINVAL;
+	return set_routing(vm, entries, nr, ost_chips_in_kernel(vm));
+}
+
+int ost_routing_create_empty(struct ost_vm *vm)
+{
+	return set_routing(vm, NULL, 0, false);
 }
 
 int ost_routing_create(struct ost_vm *vm)
@@ -276,7 +319,7 @@ int ost_routing_create(struct ost_vm *vm)
 								 KVM_IRQCHIP_PIC_SLAVE;
 		entries[nr++].u.irqchip.pin = gsi % PIC_PINS;
 	}
-	r = ost_set_gsi_routing(vm, entries, nr, 0);
+	r = set_routing(vm, entries, nr, true);
 	kfree(entries);
 	return r;
 }

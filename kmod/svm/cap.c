@@ -99,6 +99,7 @@ static void fill_caps(void)
 	ost_hw_caps.tsc_scaling = ost_svm_has(OST_SVM_TSC_RATE_MSR);
 	/* MSR C000_0104h holds 8.32 fixed point (15.30.5). */
 	ost_hw_caps.tsc_frac_bits = 32;
+	ost_hw_caps.halts_in_guest = true;
 	ost_hw_caps.tsc_max_ratio = GENMASK_ULL(39, 0);
 
 	/* With memory encryption on, tables and guest memory are read through the C-bit like the host's. */

@@ -15,6 +15,7 @@
  *   FERR_FREEZE: the CPU waits for an interrupt, and physical ones end the run.
  */
 #include <asm/cpufeature.h>
+#include "../vm.h"
 #include "svm.h"
 
 static const u32 always[] = {
@@ -50,6 +51,21 @@ static void intercept_dr(struct ost_vmcb *vmcb, bool on)
 	ost_vmcb_dirty(vmcb, CLEAN_INTERCEPTS);
 }
 
+/* What the VMM does not want to exit. */
+static void leave_out(struct ost_svm_vcpu *svm)
+{
+	u32 exits = svm->vcpu.vm->disabled_exits;
+
+	if (exits & KVM_X86_DISABLE_EXITS_HLT)
+		ost_vmcb_intercept(svm->vmcb, ICPT_HLT, false);
+	if (exits & KVM_X86_DISABLE_EXITS_PAUSE)
+		ost_vmcb_intercept(svm->vmcb, ICPT_PAUSE, false);
+	if (exits & KVM_X86_DISABLE_EXITS_MWAIT) {
+		ost_vmcb_intercept(svm->vmcb, ICPT_MONITOR, false);
+		ost_vmcb_intercept(svm->vmcb, ICPT_MWAIT, false);
+	}
+}
+
 void ost_svm_init_intercepts(struct ost_svm_vcpu *svm)
 {
 	struct ost_vmcb *vmcb = svm->vmcb;
@@ -59,6 +75,7 @@ void ost_svm_init_intercepts(struct ost_svm_vcpu *svm)
 	for (i = 0; i < ARRAY_SIZE(always); i++)
 		ost_vmcb_intercept(vmcb, always[i], true);
 	ost_vmcb_intercept(vmcb, ICPT_PAUSE, ost_svm_has(OST_SVM_PAUSE_FILTER));
+	leave_out(svm);
 	/* Without an in-kernel LAPIC nobody calls update_tpr, and userspace wants to know. */
 	ost_vmcb_intercept(vmcb, ICPT_CR_WRITE(8), true);
 	ost_svm_cpuid_changed(&svm->vcpu);

@@ -244,9 +244,11 @@ bool ost_vmx_apic_write_may_sleep(struct ost_vcpu *vcpu)
 	case APIC_TMICT:
 	case APIC_TDCR:
 	case APIC_ESR:
-	case APIC_ICR:
 	case APIC_ICR2:
 		return false;
+	case APIC_ICR:
+		/* Not sleep, but take too long with interrupts off. */
+		return unlikely(ost_nr_vcpus(vcpu->vm) > OST_IRQ_AT_ONCE);
 	default:
 		return true;
 	}

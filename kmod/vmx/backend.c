@@ -26,6 +26,7 @@ const struct ost_backend ost_vmx_backend = {
 	.vcpu_load = ost_vmx_vcpu_load,
 	.vcpu_put = ost_vmx_vcpu_put,
 	.in_memory = ost_vmx_in_memory,
+	.unhalt = ost_vmx_unhalt,
 	.cpuid_changed = ost_vmx_cpuid_changed,
 
 	.run = ost_vmx_run,

@@ -26,6 +26,8 @@
 #define VMX_EXIT_CTLS2 0x493
 /* IA32_VMX_MISC (A.6): the bit of the TSC whose changes the preemption timer counts */
 #define MISC_TIMER_BIT(misc) ((misc) & 31)
+/* The activity state HLT is supported: a halted guest stays so over an exit. */
+#define MISC_ACTIVITY_HLT BIT(6)
 
 /* Controls whose names differ between kernel versions, or that they do not have. */
 #define CONTROL_XSAVES VMCS_CONTROL_BIT(XSAVES)
@@ -360,6 +362,7 @@ static void choose_features(struct ost_vmx_config *cfg, u64 ept, u64 misc)
 		cfg->pin &= ~PIN_BASED_VMX_PREEMPTION_TIMER;
 	cfg->preemption_timer = cfg->pin & PIN_BASED_VMX_PREEMPTION_TIMER;
 	cfg->timer_shift = MISC_TIMER_BIT(misc);
+	ost_hw_caps.halts_in_guest = misc & MISC_ACTIVITY_HLT;
 	cfg->vpid = cfg->secondary & SECONDARY_EXEC_ENABLE_VPID;
 	cfg->tpr_shadow = cfg->cpu & CPU_BASED_TPR_SHADOW;
 	choose_apic(cfg);

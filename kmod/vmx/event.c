@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Interrupts, NMIs and exceptions into the guest (25.8.3, 27.6), and what blocks them (25.4.2). */
+#include "../vm.h"
 #include "vmx.h"
 
 #define SHADOW (GUEST_INTR_STATE_STI | GUEST_INTR_STATE_MOV_SS)
@@ -89,10 +90,23 @@ void ost_vmx_close_window(struct ost_vmx_vcpu *vmx, u32 control)
 	ost_request(&vmx->vcpu, OST_REQ_EVENT);
 }
 
+bool ost_vmx_unhalt(struct ost_vcpu *vcpu)
+{
+	struct ost_vmx_vcpu *vmx = to_vmx(vcpu);
+
+	if (ost_vmcs_get(vmx, GUEST_ACTIVITY_STATE) != GUEST_ACTIVITY_HLT)
+		return false;
+	ost_vmcs_set(vmx, GUEST_ACTIVITY_STATE, GUEST_ACTIVITY_ACTIVE);
+	return true;
+}
+
 /* --- injection --- */
 
 static void inject(struct ost_vmx_vcpu *vmx, u32 info)
 {
+	/* Not everything may be injected into a halted CPU (27.3.1.5); what is ends its HLT in any case. */
+	if (unlikely(vmx->vcpu.vm->disabled_exits & KVM_X86_DISABLE_EXITS_HLT))
+		ost_vmx_unhalt(&vmx->vcpu);
 	ost_vmcs_set(vmx, VM_ENTRY_INTR_INFO_FIELD, info | INTR_INFO_VALID_MASK);
 }
 

@@ -14,6 +14,7 @@
  *	themselves as long as their controls are clear.
  */
 #include <asm/cpufeature.h>
+#include "../vm.h"
 #include "vmx.h"
 
 static const u32 exceptions =
@@ -39,11 +40,15 @@ static void init_masks(struct ost_vmx_vcpu *vmx)
 void ost_vmx_init_intercepts(struct ost_vmx_vcpu *vmx)
 {
 	const struct ost_vmx_config *cfg = &ost_vmx_config;
-	u32 cpu = cfg->cpu;
+	u32 cpu = cfg->cpu, disabled = vmx->vcpu.vm->disabled_exits;
 
 	/* Without an in-kernel LAPIC nobody calls update_tpr, and userspace wants to know of writes. */
 	if (!vmx->vcpu.apic)
 		cpu |= CPU_BASED_CR8_LOAD_EXITING;
+	if (disabled & KVM_X86_DISABLE_EXITS_HLT)
+		cpu &= ~CPU_BASED_HLT_EXITING;
+	if (disabled & KVM_X86_DISABLE_EXITS_MWAIT)
+		cpu &= ~(CPU_BASED_MWAIT_EXITING | CPU_BASED_MONITOR_EXITING);
 	ost_vmcs_set(vmx, EXCEPTION_BITMAP, exceptions);
 	ost_vmcs_set(vmx, PIN_BASED_VM_EXEC_CONTROL, cfg->pin);
 	ost_vmcs_set(vmx, CPU_BASED_VM_EXEC_CONTROL, cpu);
@@ -65,6 +70,8 @@ void ost_vmx_cpuid_changed(struct ost_vcpu *vcpu)
 		secondary &= ~SECONDARY_EXEC_ENABLE_INVPCID;
 	if (!ost_has(vcpu, XSAVES))
 		secondary &= ~VMCS_CONTROL_BIT(XSAVES);
+	if (vcpu->vm->disabled_exits & KVM_X86_DISABLE_EXITS_PAUSE)
+		secondary &= ~SECONDARY_EXEC_PAUSE_LOOP_EXITING;
 	if (!vmx->vpid)
 		secondary &= ~SECONDARY_EXEC_ENABLE_VPID;
 	secondary |= vmx->apic_controls;

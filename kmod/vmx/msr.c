@@ -5,6 +5,7 @@
 #include <asm/msr.h>
 #include <asm/msr-index.h>
 #include "../irqchip/lapic.h"
+#include "../vm.h"
 #include "vmx.h"
 
 /* A page: reads of low and high MSRs, then writes; a set bit exits (25.6.9). */
@@ -70,6 +71,10 @@ static const u32 direct_long_mode_msrs[] = {
 	MSR_FS_BASE, MSR_GS_BASE, MSR_KERNEL_GS_BASE,
 };
 
+static const u32 cstate_msrs[] = {
+	MSR_CORE_C1_RES, MSR_CORE_C3_RESIDENCY, MSR_CORE_C6_RESIDENCY, MSR_CORE_C7_RESIDENCY,
+};
+
 void ost_vmx_update_msr_bitmap(struct ost_vmx_vcpu *vmx)
 {
 	struct ost_vcpu *vcpu = &vmx->vcpu;
@@ -81,6 +86,10 @@ void ost_vmx_update_msr_bitmap(struct ost_vmx_vcpu *vmx)
 		intercept_msr(vmx, direct_long_mode_msrs[i], !ost_has(vcpu, LM));
 	intercept_msr(vmx, MSR_IA32_SPEC_CTRL, !vmx->vcpu.spec_ctrl_direct);
 	update_x2apic_msrs(vmx);
+	/* Where the CPU has them: to guests that choose C-states by themselves, how long they were in them. */
+	for (i = 0; i < ARRAY_SIZE(cstate_msrs); i++)
+		intercept_access(vmx->msr_bitmap, cstate_msrs[i],
+				 !(vcpu->vm->disabled_exits & KVM_X86_DISABLE_EXITS_CSTATE));
 }
 
 /* -1 when it is not in a field of the VMCS. */

@@ -30,7 +30,8 @@
 	X(GUEST_CR0) X(GUEST_CR3) X(GUEST_CR4) X(GUEST_PENDING_DBG_EXCEPTIONS)                     \
 	X(GUEST_INTERRUPTIBILITY_INFO)                                                             \
 	X(GUEST_SYSENTER_CS) X(GUEST_SYSENTER_ESP) X(GUEST_SYSENTER_EIP)                           \
-	X(GUEST_PDPTR0) X(GUEST_PDPTR1) X(GUEST_PDPTR2) X(GUEST_PDPTR3)
+	X(GUEST_PDPTR0) X(GUEST_PDPTR1) X(GUEST_PDPTR2) X(GUEST_PDPTR3)        \
+	X(GUEST_ACTIVITY_STATE)
 /* What an exit writes. The first of the second 64. */
 #define OST_VMCS_EXIT(X)                                                                           \
 	X(EXIT_QUALIFICATION) X(GUEST_PHYSICAL_ADDRESS)                                            \
@@ -43,7 +44,7 @@
 	X(VM_ENTRY_INTR_INFO_FIELD) X(VM_ENTRY_EXCEPTION_ERROR_CODE) X(VM_ENTRY_INSTRUCTION_LEN)   \
 	X(TPR_THRESHOLD) X(CR0_READ_SHADOW) X(CR4_READ_SHADOW) X(CR0_GUEST_HOST_MASK)              \
 	X(CR4_GUEST_HOST_MASK) X(GUEST_IA32_EFER) X(GUEST_IA32_PAT) X(GUEST_DR7)                   \
-	X(GUEST_ACTIVITY_STATE) X(GUEST_IA32_DEBUGCTL)
+	X(GUEST_IA32_DEBUGCTL)
 
 #define OST_VMCS_ENUM(field) OST_V_##field,
 enum ost_vmcs_slot {

@@ -348,6 +348,7 @@ void ost_vmx_open_irq_window(struct ost_vcpu *vcpu);
 void ost_vmx_open_nmi_window(struct ost_vcpu *vcpu);
 /* Windows that an exit has opened, closed again. */
 void ost_vmx_close_window(struct ost_vmx_vcpu *vmx, u32 control);
+bool ost_vmx_unhalt(struct ost_vcpu *vcpu);
 int ost_vmx_inject_exception(struct ost_vcpu *vcpu);
 void ost_vmx_inject_irq(struct ost_vcpu *vcpu);
 void ost_vmx_inject_nmi(struct ost_vcpu *vcpu);

@@ -9,7 +9,7 @@
 #include "irqchip/dest.h"
 #include "tap.h"
 
-#define MAX 240
+#define MAX OST_DEST_MAX
 
 enum state { OFF, XAPIC, X2APIC };
 
@@ -19,16 +19,19 @@ struct regs {
 	u32 id_reg, ldr_reg, dfr_reg;	/* as in the page, xAPIC */
 };
 
-static bool oracle(const struct regs *r, u32 dest, bool logical, bool wide)
+static bool oracle(const struct regs *r, u32 dest, bool logical, enum ost_dest_width width)
 {
 	u32 mda, model;
 
 	if (r->state == OFF)
 		return false;
-	if (wide ? dest == 0xffffffff : dest == 0xff)
+	if (dest == 0xffffffff || (dest == 0xff && width == OST_DEST_8))
+		return true;
+	if (dest == 0xff && width == OST_DEST_EITHER && r->state == XAPIC)
 		return true;
 	if (!logical)
-		return r->state == X2APIC ? dest == r->initial_id : dest == r->id_reg >> 24;
+		return r->state == X2APIC || r->initial_id > 0xff ? dest == r->initial_id :
+								    dest == r->id_reg >> 24;
 	if (r->state == X2APIC) {
 		/* 16 bits of cluster, 16 of which member, both made of the id. */
 		u32 members = dest & 0xffff;
@@ -57,50 +60,55 @@ static void to_addr(const struct regs *r, struct ost_dest_addr *a)
 		a->ldr = (r->initial_id >> 4) << 16 | 1u << (r->initial_id & 15);
 		return;
 	}
-	a->id = r->id_reg >> 24;
+	a->id = r->initial_id > 0xff ? r->initial_id : r->id_reg >> 24;
 	a->ldr = r->ldr_reg >> 24;
 	a->mode = r->dfr_reg >> 28 == 15 ? OST_DEST_FLAT :
 		  r->dfr_reg >> 28 == 0 ? OST_DEST_CLUSTER : OST_DEST_PHYSICAL;
 }
 
 static struct regs regs[MAX];
-static struct ost_dest_map *map;
+static struct ost_dest_addr addrs[MAX];
+static struct ost_dest_map map;
+static void *memory;
 
 static void build(u32 nr)
 {
 	u32 i;
 
-	free(map);
-	map = malloc(sizeof(*map) + nr * sizeof(map->addr[0]));
+	free(memory);
 	for (i = 0; i < nr; i++)
-		to_addr(&regs[i], &map->addr[i]);
-	ost_dest_map_build(map, nr);
+		to_addr(&regs[i], &addrs[i]);
+	/* Exactly as much as is asked for: the sanitizer sees what is beyond. */
+	memory = malloc(ost_dest_map_size(addrs, nr));
+	ost_dest_map_build(&map, addrs, nr, memory);
 }
 
-static void check(u32 nr, u32 dest, bool logical, bool wide)
+static void check(u32 nr, u32 dest, bool logical, enum ost_dest_width width)
 {
 	struct ost_dest_set set;
 	u32 i, count = 0;
 	int one;
 
-	ost_dest_map_find(map, dest, logical, wide, &set);
-	for (i = 0; i < OST_DEST_MAX; i++) {
-		bool expect = i < nr && oracle(&regs[i], dest, logical, wide);
+	memset(&set, 0xff, sizeof(set));
+	ost_dest_map_find(&map, dest, logical, width, &set);
+	for (i = 0; i < BITS_TO_LONGS(nr) * BITS_PER_LONG; i++) {
+		bool expect = i < nr && oracle(&regs[i], dest, logical, width);
 
 		CHECK_MSG(test_bit(i, set.bits) == expect,
 			  "index %u of %u, dest %#x%s%s: %s", i, nr, dest,
-			  logical ? " logical" : "", wide ? " wide" : "",
+			  logical ? " logical" : "",
+			  width == OST_DEST_8 ? "" : width == OST_DEST_32 ? " of 32" : " of either",
 			  expect ? "missed" : "not meant");
 		if (i < nr)
-			CHECK_EQ(ost_dest_match(&map->addr[i], dest, logical, wide), expect);
+			CHECK_EQ(ost_dest_match(&addrs[i], dest, logical, width), expect);
 		count += expect;
 	}
-	one = ost_dest_map_one(map, dest, logical, wide);
+	one = ost_dest_map_one(&map, dest, logical, width);
 	if (one >= 0)
 		CHECK_MSG(count == 1 && test_bit(one, set.bits), "dest %#x is not only %d", dest,
 			  one);
 	/* The way that IPIs take mostly is one where it can be. */
-	if (!logical && count == 1 && !map->shared_ids && nr > 1 && dest != (wide ? ~0u : 0xff))
+	if (!logical && count == 1 && !map.shared_ids && nr > 1 && dest != ~0u && dest != 0xff)
 		CHECK(one >= 0);
 }
 
@@ -110,18 +118,24 @@ static void fill(u32 i, enum state state, u32 id, u32 ldr, u32 dfr)
 				 .ldr_reg = ldr << 24, .dfr_reg = dfr };
 }
 
+static void all_widths(u32 nr, u32 dest)
+{
+	static const enum ost_dest_width widths[] = { OST_DEST_8, OST_DEST_32, OST_DEST_EITHER };
+	u32 i;
+
+	for (i = 0; i < 3; i++) {
+		check(nr, dest, false, widths[i]);
+		check(nr, dest, true, widths[i]);
+	}
+}
+
 static void all_dests(u32 nr)
 {
 	u32 dest;
 
-	for (dest = 0; dest < 256 && !tap_failed(); dest++) {
-		check(nr, dest, false, false);
-		check(nr, dest, true, false);
-		check(nr, dest, false, true);
-		check(nr, dest, true, true);
-	}
-	check(nr, ~0u, false, true);
-	check(nr, ~0u, true, true);
+	for (dest = 0; dest < 256 && !tap_failed(); dest++)
+		all_widths(nr, dest);
+	all_widths(nr, ~0u);
 }
 
 static void flat(void)
@@ -148,16 +162,48 @@ static void x2apic(void)
 {
 	u32 i, dest;
 
-	for (i = 0; i < MAX; i++)
+	for (i = 0; i < 240; i++)
 		fill(i, X2APIC, i, 0, 0);
-	build(MAX);
-	all_dests(MAX);
+	build(240);
+	all_dests(240);
 	for (i = 0; i < 18 && !tap_failed(); i++)
 		for (dest = 1; dest < 0x10000; dest = dest * 2 + 1)
-			check(MAX, i << 16 | dest, true, true);
-	check(MAX, 0xffff0001, true, true);
-	check(MAX, 0x10000, false, true);
-	check(MAX, 0x105, false, true);
+			check(240, i << 16 | dest, true, OST_DEST_32);
+	all_widths(240, 0xffff0001);
+	all_widths(240, 0x10000);
+	all_widths(240, 0x105);
+}
+
+/* Ids up to the highest, with holes, as VMMs make them of topologies; ones in xAPIC mode among them. */
+static void large_ids(void)
+{
+	u32 i, dest;
+
+	for (i = 0; i < MAX; i++)
+		fill(i, i % 9 == 8 ? XAPIC : X2APIC, OST_DEST_MAX_ID - 1 - 4 * i, 1 << (i & 7), ~0u);
+	build(MAX);
+	for (dest = 0; dest < OST_DEST_MAX_ID + 20 && !tap_failed(); dest += 1 + dest % 13)
+		all_widths(MAX, dest);
+	for (i = 0; i < 258 && !tap_failed(); i += 3)
+		for (dest = 1; dest < 0x10000; dest = dest * 4 + 1)
+			check(MAX, i << 16 | dest, true, OST_DEST_32);
+	all_widths(MAX, 0xff);
+	all_widths(MAX, ~0u);
+	all_widths(MAX, 0xfffffffe);
+	all_widths(MAX, 0x80000000);
+}
+
+/* A map is as large as it has to be. */
+static void sizes(void)
+{
+	u32 i;
+
+	for (i = 0; i < MAX; i++)
+		fill(i, X2APIC, i, 0, 0);
+	build(8);
+	CHECK(ost_dest_map_size(addrs, 8) < 1024);
+	build(MAX);
+	CHECK(ost_dest_map_size(addrs, MAX) < 16384);
 }
 
 /* Every mixture that guests and VMMs can bring about, also ids that several have. */
@@ -169,10 +215,10 @@ static void random_mixtures(void)
 	for (round = 0; round < 2000 && !tap_failed(); round++) {
 		bool unique = random() & 1;
 
-		nr = 1 + random() % (round % 10 ? 12 : MAX);
+		nr = 1 + random() % (round % 10 ? 12 : round % 100 ? 240 : MAX);
 		for (i = 0; i < nr; i++) {
 			static const u32 dfrs[] = { ~0u, 0x0fffffff, 0x7fffffff };
-			u32 id = i * 7 % 251;
+			u32 id = nr <= 240 ? i * 7 % 251 : i * 7 % 4093;
 
 			fill(i, random() % 3, id, random() & 0xff, dfrs[random() % 3]);
 			if (!unique)
@@ -183,10 +229,12 @@ static void random_mixtures(void)
 			u32 dest = random() & 0xff;
 
 			if (random() % 4 == 0)
-				dest = random() % 20 << 16 | (random() & 0xffff);
+				dest = random() % (nr <= 240 ? 20 : 260) << 16 | (random() & 0xffff);
+			else if (random() % 8 == 0)
+				dest = random() % OST_DEST_MAX_ID;
 			else if (random() % 16 == 0)
 				dest = ~0u;
-			check(nr, dest, random() & 1, random() & 1);
+			check(nr, dest, random() & 1, random() % 3);
 		}
 	}
 }
@@ -206,6 +254,8 @@ int main(int argc, char **argv)
 	tap_run("flat model", flat);
 	tap_run("cluster model", cluster);
 	tap_run("x2APIC mode", x2apic);
+	tap_run("ids of up to 12 bits", large_ids);
+	tap_run("sizes of maps", sizes);
 	tap_run("random mixtures", random_mixtures);
 	tap_run("no LAPIC, and one that is off", none);
 	return tap_done();

@@ -38,7 +38,7 @@ static void invariants(void)
 
 		BUG_ON(flight && !level);
 		BUG_ON(!(io.state.irr & BIT(pin)) != !io.sources[pin]);
-		BUG_ON(!test_bit(io.state.redirtbl[pin].fields.vector, io.vectors));
+		BUG_ON(!test_bit(io.state.redirtbl[pin].fields.vector, io.eois.vectors));
 		BUG_ON(io.state.redirtbl[pin].bits & ~(0x1ffffull | 0xffull << 56));
 		in_flight += flight;
 		/* A level that can be sent was sent, if somebody took it. */

@@ -136,7 +136,7 @@ static void level(void)
 	CHECK(rd(0x24) & BIT(14));
 	CHECK_EQ(ost_ioapic_model_pins(&io, 0x51), BIT(10));
 	CHECK_EQ(ost_ioapic_model_pins(&io, 0x52), 0);
-	CHECK(test_bit(0x51, io.vectors) && !test_bit(0x52, io.vectors));
+	CHECK(test_bit(0x51, io.eois.vectors) && !test_bit(0x52, io.eois.vectors));
 }
 
 static void level_masked(void)

@@ -144,6 +144,7 @@ void fixture_init(struct fixture *f, u32 id, bool bsp, bool on)
 	f->apic.ops = &ops;
 	f->apic.regs = f->page;
 	f->apic.id = id;
+	f->apic.tick_ns = 1;
 	f->apic.bsp = bsp;
 	f->apic.tsc_deadline_allowed = true;
 	ost_lapic_model_reset(&f->apic, false);
