@@ -8,4 +8,14 @@
 
 #include <linux/kvm.h>
 
+/* KVM_EXIT_HYPERCALL: `longmode` until 6.5, flags since. */
+static inline void ost_hypercall_set_mode64(struct kvm_run *run, bool mode64)
+{
+#ifdef KVM_EXIT_HYPERCALL_LONG_MODE
+	run->hypercall.flags = mode64 ? KVM_EXIT_HYPERCALL_LONG_MODE : 0;
+#else
+	run->hypercall.longmode = mode64;
+#endif
+}
+
 #endif

@@ -17,10 +17,26 @@ struct vcpu_cap {
 	int (*enable)(struct ost_vcpu *vcpu, const u64 *args);
 };
 
+static int exit_hypercall(struct ost_vm *vm, const u64 *args)
+{
+	if (args[0] & ~(u64)OST_HYPERCALL_EXITS)
+		return -EINVAL;
+	WRITE_ONCE(vm->hypercall_exits, args[0]);
+	return 0;
+}
+
+static int enforce_pv(struct ost_vcpu *vcpu, const u64 *args)
+{
+	vcpu->pv.enforce = args[0];
+	return 0;
+}
+
 static const struct vm_cap vm_caps[] = {
+	{ KVM_CAP_EXIT_HYPERCALL, exit_hypercall },
 };
 
 static const struct vcpu_cap vcpu_caps[] = {
+	{ KVM_CAP_ENFORCE_PV_FEATURE_CPUID, enforce_pv },
 };
 
 int ost_vm_enable_cap(struct ost_vm *vm, const struct kvm_enable_cap *cap)

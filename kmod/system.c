@@ -58,6 +58,7 @@ long ost_check_extension(struct ost_vm *vm, unsigned long cap)
 	case KVM_CAP_IMMEDIATE_EXIT:
 	case KVM_CAP_CHECK_EXTENSION_VM:
 	case KVM_CAP_ENABLE_CAP:
+	case KVM_CAP_ENFORCE_PV_FEATURE_CPUID:
 	case KVM_CAP_ENABLE_CAP_VM:
 		return 1;
 	case KVM_CAP_XSAVE2: {
@@ -79,6 +80,8 @@ long ost_check_extension(struct ost_vm *vm, unsigned long cap)
 		return OST_MAX_GSI_ROUTES;	/* the ABI's clients take it for the number */
 	case KVM_CAP_NR_MEMSLOTS:
 		return OST_MAX_SLOTS;
+	case KVM_CAP_EXIT_HYPERCALL:
+		return OST_HYPERCALL_EXITS;
 	case KVM_CAP_SYNC_MMU:
 		return 1;
 	}

@@ -73,6 +73,8 @@ static void load_here(struct ost_vcpu *vcpu)
 		ost_clock_vcpu_load(vcpu, last != cpu);
 	if (last != cpu && last >= 0)
 		vcpu->stats.migrations++;
+	if (vcpu->pv.steal_msr & KVM_MSR_ENABLED)
+		ost_pv_loaded(vcpu);
 }
 
 static void put_here(struct ost_vcpu *vcpu)
@@ -95,6 +97,8 @@ static void sched_out_cb(struct preempt_notifier *pn, struct task_struct *next)
 	struct ost_vcpu *vcpu = from_notifier(pn);
 
 	put_here(vcpu);
+	if (vcpu->pv.steal_msr & KVM_MSR_ENABLED)
+		ost_pv_preempted(vcpu);
 	/* This switch has been counted already. */
 	vcpu->put_by = NULL;
 }
@@ -189,6 +193,7 @@ void ost_vcpu_reset(struct ost_vcpu *vcpu, bool init_event)
 	ost_msr_reset(vcpu, init_event);
 	ost_fpu_reset(vcpu, init_event);
 	ost_clock_reset(vcpu, init_event);
+	ost_pv_reset(vcpu);
 	ost_backend->update_debug(vcpu);
 	ost_backend->flush_tlb(vcpu);
 	ost_request(vcpu, OST_REQ_EVENT);

@@ -22,6 +22,7 @@
 #include "clock.h"
 #include "msr.h"
 #include "stats.h"
+#include "pv.h"
 #include "emulate/emulate.h"
 
 /* Order of the GPRs is the hardware's encoding (ModRM). */
@@ -50,6 +51,8 @@ enum ost_req {
 	OST_REQ_VM_DEAD,	/* KVM_RUN answers -EIO from now on; never cleared */
 	OST_REQ_LEAVE,		/* nothing but to have left the guest (ost_request_all) */
 	OST_REQ_APIC_TIMER,	/* an expired LAPIC timer waits to be put into the IRR */
+	OST_REQ_STEAL,		/* account to the guest what time it did not get (pv.c) */
+	OST_REQ_PV_EOI,		/* see to the guest's bit for ends of interrupts, by sleeping (pv.c) */
 	OST_NR_REQS,
 };
 
@@ -140,6 +143,7 @@ struct ost_vcpu {
 	struct ost_cpuid cpuid;
 	struct ost_clock clock;
 	struct ost_msrs msr;
+	struct ost_pv pv;
 	struct ost_lapic *apic;	/* NULL without an in-kernel irqchip */
 	u32 pending_ipi_vector;	/* SIPI vector [any] */
 	unsigned long pending_init_sipi; /* [any] bits: 0 INIT, 1 SIPI */
