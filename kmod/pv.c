@@ -287,10 +287,8 @@ static int write_eoi(struct ost_vcpu *vcpu, u64 data)
 
 /* --- MSRs --- */
 
-static bool msr_allowed(struct ost_vcpu *vcpu, u32 index, bool host)
+static bool msr_allowed(struct ost_vcpu *vcpu, u32 index)
 {
-	if (host)
-		return true;
 	switch (index) {
 	case MSR_KVM_STEAL_TIME:
 		return ost_pv_has(vcpu, KVM_FEATURE_STEAL_TIME);
@@ -304,7 +302,7 @@ static bool msr_allowed(struct ost_vcpu *vcpu, u32 index, bool host)
 
 int ost_pv_msr_read(struct ost_vcpu *vcpu, u32 index, u64 *data, bool host)
 {
-	if (!msr_allowed(vcpu, index, host))
+	if (!msr_allowed(vcpu, index))
 		return 1;
 	switch (index) {
 	case MSR_KVM_STEAL_TIME:
@@ -322,7 +320,7 @@ int ost_pv_msr_read(struct ost_vcpu *vcpu, u32 index, u64 *data, bool host)
 
 int ost_pv_msr_write(struct ost_vcpu *vcpu, u32 index, u64 data, bool host)
 {
-	if (!msr_allowed(vcpu, index, host))
+	if (!msr_allowed(vcpu, index))
 		return 1;
 	switch (index) {
 	case MSR_KVM_STEAL_TIME:
