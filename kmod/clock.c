@@ -547,6 +547,22 @@ int ost_clock_guest_stopped(struct ost_vcpu *vcpu)
 	return 0;
 }
 
+/* KVM_HC_CLOCK_PAIRING: the time of day at a value of the guest's TSC. */
+long ost_clock_pairing(struct ost_vcpu *vcpu, gpa_t gpa, u64 type)
+{
+	struct kvm_clock_pairing pairing = {};
+	struct moment m;
+	u32 nsec;
+
+	if (type != KVM_CLOCK_PAIRING_WALLCLOCK || !master_possible())
+		return -KVM_EOPNOTSUPP;
+	m = now();
+	pairing.sec = div_u64_rem(m.real_ns, NSEC_PER_SEC, &nsec);
+	pairing.nsec = nsec;
+	pairing.tsc = ost_guest_tsc_at(vcpu, m.tsc);
+	return ost_gpa_write(vcpu->vm, gpa, &pairing, sizeof(pairing)) ? -KVM_EFAULT : 0;
+}
+
 /* --- KVM_GET_CLOCK, KVM_SET_CLOCK --- */
 
 u32 ost_clock_cap_flags(void)

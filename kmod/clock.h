@@ -85,6 +85,8 @@ int ost_clock_msr_write(struct ost_vcpu *vcpu, u32 index, u64 data);
 int ost_clock_msr_read(struct ost_vcpu *vcpu, u32 index, u64 *data);
 /* KVM_KVMCLOCK_CTRL: the guest was stopped by its VMM. -EINVAL when it has no kvmclock on. [vcpu] */
 int ost_clock_guest_stopped(struct ost_vcpu *vcpu);
+/* KVM_HC_CLOCK_PAIRING: 0 or -KVM_E*. [vcpu] */
+long ost_clock_pairing(struct ost_vcpu *vcpu, gpa_t gpa, u64 type);
 /* KVM_GET_CLOCK / KVM_SET_CLOCK, and the flags that KVM_CAP_ADJUST_CLOCK reports. */
 u32 ost_clock_cap_flags(void);
 void ost_clock_get(struct ost_vm *vm, struct kvm_clock_data *out);

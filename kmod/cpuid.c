@@ -436,7 +436,8 @@ static void __init add_kvm(void)
 	memcpy(&e->edx, "M\0\0\0", 4);
 	e = add(KVM_CPUID_FEATURES, 0, false);
 	e->eax = BIT(KVM_FEATURE_CLOCKSOURCE) | BIT(KVM_FEATURE_NOP_IO_DELAY) |
-		 BIT(KVM_FEATURE_CLOCKSOURCE2) | BIT(KVM_FEATURE_CLOCKSOURCE_STABLE_BIT);
+		 BIT(KVM_FEATURE_CLOCKSOURCE2) | BIT(KVM_FEATURE_CLOCKSOURCE_STABLE_BIT) |
+		 ost_pv_features();
 }
 
 static void __init add_addresses(bool la57)

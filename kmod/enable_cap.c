@@ -31,6 +31,20 @@ static int triple_fault_event(struct ost_vm *vm, const u64 *args)
 	return 0;
 }
 
+static int exit_hypercall(struct ost_vm *vm, const u64 *args)
+{
+	if (args[0] & ~(u64)OST_HYPERCALL_EXITS)
+		return -EINVAL;
+	WRITE_ONCE(vm->hypercall_exits, args[0]);
+	return 0;
+}
+
+static int enforce_pv(struct ost_vcpu *vcpu, const u64 *args)
+{
+	vcpu->pv.enforce = args[0];
+	return 0;
+}
+
 static const struct vm_cap vm_caps[] = {
 	{ KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2, ost_mmu_set_manual_log },
 	{ KVM_CAP_DIRTY_LOG_RING, ost_dirty_rings_enable },
@@ -42,9 +56,11 @@ static const struct vm_cap vm_caps[] = {
 	{ KVM_CAP_X86_DISABLE_EXITS, ost_vm_cap_disable_exits },
 	{ KVM_CAP_X86_APIC_BUS_CYCLES_NS, ost_irqchip_cap_bus_cycles },
 	{ KVM_CAP_MAX_VCPU_ID, ost_vm_cap_max_vcpu_id },
+	{ KVM_CAP_EXIT_HYPERCALL, exit_hypercall },
 };
 
 static const struct vcpu_cap vcpu_caps[] = {
+	{ KVM_CAP_ENFORCE_PV_FEATURE_CPUID, enforce_pv },
 };
 
 int ost_vm_enable_cap(struct ost_vm *vm, const struct kvm_enable_cap *cap)

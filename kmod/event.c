@@ -277,6 +277,11 @@ int ost_events_inject(struct ost_vcpu *vcpu)
 	bool full;
 	int r = 0;
 
+	if (unlikely(vcpu->pv.eoi_offered) && !ost_pv_eoi_sync(vcpu)) {
+		/* The entry is given up for the request that has been made, and this comes again behind it. */
+		ost_request(vcpu, OST_REQ_EVENT);
+		return 0;
+	}
 	full = reinject(vcpu, &r);
 	if (r < 0)
 		return r;

@@ -74,15 +74,6 @@ int ost_exit_hlt(struct ost_vcpu *vcpu)
 	return r;
 }
 
-int ost_exit_hypercall(struct ost_vcpu *vcpu)
-{
-	/* None is offered in CPUID: the ABI's answer to an unknown one, or to one from user mode. */
-	long r = static_call(ost_get_cpl)(vcpu) ? -KVM_EPERM : -KVM_ENOSYS;
-
-	ost_reg_set(vcpu, OST_REG_RAX, ost_mode64(vcpu) ? (u64)r : (u32)r);
-	return ost_exit_skip(vcpu);
-}
-
 int ost_exit_xsetbv(struct ost_vcpu *vcpu)
 {
 	/* AMD's exit comes before the check of the privilege level (APM vol. 2, table 15-7). */

@@ -123,6 +123,8 @@ static bool wakes_from_halt(struct ost_vcpu *vcpu)
 		return true;
 	if (vcpu->event.exception.pending || vcpu->event.exception.injected)
 		return true;
+	if (READ_ONCE(vcpu->pv.unhalted))
+		return true;
 	if (vcpu->apic && ost_lapic_timer_pending(vcpu))
 		ost_lapic_timer_inject(vcpu);
 	return ost_events_wake(vcpu);
@@ -146,7 +148,7 @@ static bool poll_halted(struct ost_vcpu *vcpu)
 	u32 poll_ns = min(vcpu->halt_poll_ns, READ_ONCE(halt_poll_max_ns));
 	ktime_t stop;
 
-	if (!poll_ns)
+	if (!poll_ns || !(vcpu->pv.poll_control & 1))
 		return false;
 	stop = ktime_add_ns(ktime_get(), poll_ns);
 	do {
@@ -199,13 +201,19 @@ static int wait_runnable(struct ost_vcpu *vcpu)
 	if (READ_ONCE(vcpu->mp_state) == KVM_MP_STATE_HALTED)
 		vcpu->stats.halts++;
 	ost_lapic_timer_to_host(vcpu);
+	/* What the guest has ended by its memory must not hold back what would wake it. */
+	if (vcpu->pv.eoi_offered)
+		ost_pv_eoi_slow(vcpu);
+	vcpu->pv.between = true;
 	wait_halted(vcpu);
+	vcpu->pv.between = false;
 
 	if (test_bit(OST_REQ_VM_DEAD, &vcpu->requests))
 		return -EIO;
 	if (init_sipi_pending(vcpu))
 		ost_lapic_accept_init_sipi(vcpu);
 	if (READ_ONCE(vcpu->mp_state) == KVM_MP_STATE_HALTED && wakes_from_halt(vcpu)) {
+		WRITE_ONCE(vcpu->pv.unhalted, false);
 		WRITE_ONCE(vcpu->mp_state, KVM_MP_STATE_RUNNABLE);
 		ost_request(vcpu, OST_REQ_EVENT);
 	}
@@ -237,10 +245,10 @@ static int run_loop(struct ost_vcpu *vcpu)
 			return OST_USER;
 		}
 		if (unlikely(ost_kernel_wants_us() || !ost_vcpu_runnable(vcpu))) {
+			vcpu->pv.between = true;
 			ost_vcpu_preemptible(vcpu);
-			if (signal_pending(current))
-				return -EINTR;
-			r = ost_xfer_work();
+			r = signal_pending(current) ? -EINTR : ost_xfer_work();
+			vcpu->pv.between = false;
 			if (r)
 				return r;
 		}

@@ -65,6 +65,7 @@ long ost_check_extension(struct ost_vm *vm, unsigned long cap)
 	case KVM_CAP_IMMEDIATE_EXIT:
 	case KVM_CAP_CHECK_EXTENSION_VM:
 	case KVM_CAP_ENABLE_CAP:
+	case KVM_CAP_ENFORCE_PV_FEATURE_CPUID:
 	case KVM_CAP_ENABLE_CAP_VM:
 	case KVM_CAP_SET_GUEST_DEBUG:
 	case KVM_CAP_X86_ROBUST_SINGLESTEP:
@@ -112,6 +113,8 @@ long ost_check_extension(struct ost_vm *vm, unsigned long cap)
 		return OST_DIRTY_RING_MAX * sizeof(struct kvm_dirty_gfn);
 	case KVM_CAP_NR_MEMSLOTS:
 		return OST_MAX_SLOTS;
+	case KVM_CAP_EXIT_HYPERCALL:
+		return OST_HYPERCALL_EXITS;
 	case KVM_CAP_SYNC_MMU:
 		return 1;
 	}

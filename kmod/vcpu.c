@@ -74,6 +74,8 @@ static void load_here(struct ost_vcpu *vcpu)
 		ost_clock_vcpu_load(vcpu, last != cpu);
 	if (last != cpu && last >= 0)
 		vcpu->stats.migrations++;
+	if (vcpu->pv.steal_msr & KVM_MSR_ENABLED)
+		ost_pv_loaded(vcpu);
 }
 
 static void put_here(struct ost_vcpu *vcpu)
@@ -95,6 +97,9 @@ static void sched_out_cb(struct preempt_notifier *pn, struct task_struct *next)
 {
 	struct ost_vcpu *vcpu = from_notifier(pn);
 
+	/* While it still is this thread's to write guest memory for. */
+	if (vcpu->pv.steal_msr & KVM_MSR_ENABLED)
+		ost_pv_preempted(vcpu);
 	put_here(vcpu);
 	/* This switch has been counted already. */
 	vcpu->put_by = NULL;
@@ -208,6 +213,7 @@ void ost_vcpu_reset(struct ost_vcpu *vcpu, bool init_event)
 	ost_msr_reset(vcpu, init_event);
 	ost_fpu_reset(vcpu, init_event);
 	ost_clock_reset(vcpu, init_event);
+	ost_pv_reset(vcpu);
 	ost_debug_update(vcpu);
 	ost_backend->flush_tlb(vcpu);
 	ost_request(vcpu, OST_REQ_EVENT);
@@ -661,8 +667,8 @@ static const struct ost_ioctl vcpu_ioctls[] = {
 	{ .cmd = KVM_SET_GUEST_DEBUG, .copy = OST_IN, .fn = set_guest_debug },
 	{ .cmd = KVM_SET_TSC_KHZ, .raw = set_tsc_khz },
 	{ .cmd = KVM_GET_TSC_KHZ, .raw = get_tsc_khz },
-	{ .cmd = KVM_KVMCLOCK_CTRL, .raw = kvmclock_ctrl },
 	{ .cmd = KVM_ENABLE_CAP, .copy = OST_IN, .fn = enable_cap },
+	{ .cmd = KVM_KVMCLOCK_CTRL, .raw = kvmclock_ctrl },
 	{ .cmd = KVM_GET_XSAVE, .copy = OST_OUT, .fn = get_xsave },
 	{ .cmd = KVM_SET_XSAVE, .copy = OST_IN, .fn = set_xsave },
 	{ .cmd = KVM_GET_XCRS, .copy = OST_OUT, .fn = get_xcrs },

@@ -23,6 +23,7 @@
 #include "clock.h"
 #include "msr.h"
 #include "stats.h"
+#include "pv.h"
 #include "emulate/emulate.h"
 #include "mmu/dirty_ring.h"
 
@@ -55,6 +56,8 @@ enum ost_req {
 	OST_REQ_APIC_TIMER,	/* an expired LAPIC timer waits to be put into the IRR */
 	OST_REQ_IOAPIC_EOI,	/* userspace's IOAPIC is to hear of an end (user_eois) */
 	OST_REQ_INIT_SIPI,	/* an INIT or SIPI has come (pending_init_sipi) */
+	OST_REQ_STEAL,		/* account to the guest what time it did not get (pv.c) */
+	OST_REQ_PV_EOI,		/* see to the guest's bit for ends of interrupts, by sleeping (pv.c) */
 	OST_NR_REQS,
 };
 
@@ -149,6 +152,7 @@ struct ost_vcpu {
 	struct ost_clock clock;
 	struct ost_msrs msr;
 	struct ost_dirty_ring dirty_ring;
+	struct ost_pv pv;
 	struct ost_lapic *apic;	/* NULL without an in-kernel irqchip */
 	u32 pending_ipi_vector;	/* SIPI vector [any] */
 	unsigned long pending_init_sipi; /* [any] bits: 0 INIT, 1 SIPI */

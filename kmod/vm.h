@@ -8,6 +8,7 @@
 #define OST_VM_H
 
 #include <linux/kvm.h>
+#include <linux/kvm_para.h>
 #include <linux/mutex.h>
 #include <linux/refcount.h>
 #include <linux/srcu.h>
@@ -65,9 +66,13 @@ struct ost_vm {
 	/* KVM_ENABLE_CAP's: what KVM_GET_VCPU_EVENTS tells besides [READ_ONCE] */
 	bool exception_payload, triple_fault_event;
 
+	u64 hypercall_exits;	/* KVM_CAP_EXIT_HYPERCALL: bits of KVM_HC_* [READ_ONCE] */
 	gpa_t tss_addr;		/* KVM_SET_TSS_ADDR */
 	gpa_t identity_map_addr;
 };
+
+/* Hypercalls that a VMM may have for itself (KVM_CAP_EXIT_HYPERCALL). */
+#define OST_HYPERCALL_EXITS BIT(KVM_HC_MAP_GPA_RANGE)
 
 /* KVM_CREATE_VM: the new fd, or -errno. */
 int ost_vm_create(unsigned long type);

@@ -171,6 +171,11 @@ static int accept(struct ost_vm *vm, u32 index, const struct ost_irq_message *ms
 				msg->trig_level);
 }
 
+int ost_irq_send(struct ost_vcpu *target, const struct ost_irq_message *msg)
+{
+	return accept(target->vm, target->index, msg);
+}
+
 static int accept_all(struct ost_vm *vm, const struct ost_dest_set *set, u32 nr,
 		      const struct ost_irq_message *msg)
 {

@@ -229,5 +229,7 @@ void ost_lapic_accept_init_sipi(struct ost_vcpu *vcpu);
  * took it, 0 all coalesced, -1 nobody. Any context.
  */
 int ost_irq_deliver(struct ost_vm *vm, struct ost_vcpu *source, const struct ost_irq_message *msg);
+/* To this one, whatever the message is addressed to: 1 taken, 0 coalesced, -1 not taken. Any context. */
+int ost_irq_send(struct ost_vcpu *target, const struct ost_irq_message *msg);
 
 #endif

@@ -95,6 +95,8 @@ static void on_eoi(struct ost_lapic *apic, u8 vector, bool level)
 {
 	struct ost_vcpu *vcpu = glue_of(apic)->vcpu;
 
+	if (unlikely(vcpu->pv.eoi_offered))
+		ost_pv_eoi_withdraw(vcpu);
 	/* MSIs and IPIs end here, without a lock. A set that changes meanwhile raced with the EOI. */
 	if (likely(!ost_eoi_exit(vcpu->vm, vector)))
 		return;
@@ -316,6 +318,8 @@ static u32 *id_in(struct kvm_lapic_state *state)
 void ost_lapic_get(struct ost_vcpu *vcpu, struct kvm_lapic_state *out)
 {
 	ost_lapic_run_ended(vcpu);
+	if (vcpu->pv.eoi_offered)
+		ost_pv_eoi_slow(vcpu);
 	ost_lapic_model_get(vcpu->apic, out);
 	if (in_32bit_format(vcpu))
 		*id_in(out) = vcpu->apic->id;
@@ -325,9 +329,19 @@ int ost_lapic_set(struct ost_vcpu *vcpu, const struct kvm_lapic_state *in)
 {
 	if (in_32bit_format(vcpu) && *id_in((void *)in) != vcpu->apic->id)
 		return -EINVAL;
+	if (vcpu->pv.eoi_offered)
+		ost_pv_eoi_slow(vcpu);
 	ost_lapic_model_set(apic_for_write(vcpu), in);
 	publish_changes(vcpu);
 	return 0;
+}
+
+/* Before the guest looks at its registers: what has arrived, and what it has ended by its memory. */
+static void collect(struct ost_vcpu *vcpu)
+{
+	if (unlikely(vcpu->pv.eoi_offered))
+		ost_pv_eoi_sync(vcpu);
+	ost_lapic_collect(vcpu->apic);
 }
 
 bool ost_lapic_covers(struct ost_vcpu *vcpu, gpa_t gpa)
@@ -338,7 +352,7 @@ bool ost_lapic_covers(struct ost_vcpu *vcpu, gpa_t gpa)
 
 int ost_lapic_mmio_read(struct ost_vcpu *vcpu, u32 offset, u32 len, void *val)
 {
-	ost_lapic_collect(vcpu->apic);
+	collect(vcpu);
 	ost_lapic_page_read(vcpu->apic, offset, len, val);
 	return 0;
 }
@@ -354,7 +368,7 @@ int ost_x2apic_read(struct ost_vcpu *vcpu, u32 msr, u64 *data)
 {
 	if (!vcpu->apic)
 		return 1;
-	ost_lapic_collect(vcpu->apic);
+	collect(vcpu);
 	return ost_lapic_msr_read(vcpu->apic, msr, data);
 }
 
@@ -521,7 +535,10 @@ int ost_irq_ack(struct ost_vcpu *vcpu)
 
 	if (vector >= 0 || vcpu->apic->cpu_delivers)
 		return vector;
-	return ost_lapic_take(vcpu->apic);
+	vector = ost_lapic_take(vcpu->apic);
+	if (vector >= 0 && (vcpu->pv.eoi_msr & KVM_MSR_ENABLED))
+		ost_pv_eoi_offer(vcpu, vector);
+	return vector;
 }
 
 /* --- what the CPU has done on the register page --- */
