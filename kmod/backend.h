@@ -63,6 +63,7 @@ enum ost_reads {
 
 struct ost_backend {
 	const char *name;	/* "SVM" or "VMX" */
+	u32 vendor;		/* OST_VENDOR_* (uapi/ostler.h) */
 	size_t vcpu_size;	/* of the structure whose first member is struct ost_vcpu */
 	size_t vm_size;		/* of the structure whose first member is struct ost_vm */
 	const char *const *exit_names; /* by exit index (ost_vcpu.exit_index), NULL for holes */

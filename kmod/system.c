@@ -9,6 +9,8 @@
 #include <linux/kvm.h>
 #include <linux/miscdevice.h>
 #include <linux/module.h>
+#include <linux/uaccess.h>
+#include <linux/version.h>
 #include "backend.h"
 #include "compat_kvm.h"
 #include "cpuid.h"
@@ -22,6 +24,7 @@
 #include "system.h"
 #include "vcpu.h"
 #include "vm.h"
+#include "../uapi/ostler.h"
 
 static bool kvm_node;
 module_param(kvm_node, bool, 0444);
@@ -168,6 +171,27 @@ static int get_mce_cap_supported(void *obj, void *arg)
 	return 0;
 }
 
+/* The caller's struct may be shorter or longer than ours: each has its size in front. */
+static long get_info(void *obj, unsigned long arg)
+{
+	struct ost_info __user *user = (void __user *)arg;
+	struct ost_info info = {
+		.size = sizeof(info),
+		.version = OST_INTERFACE_VERSION,
+		.vendor = ost_backend->vendor,
+		.kernel = LINUX_VERSION_CODE,
+		.name = OST_NAME,
+	};
+	u32 size;
+
+	BUILD_BUG_ON(sizeof(OST_NAME) > sizeof(info.name));
+	if (get_user(size, &user->size))
+		return -EFAULT;
+	if (size < offsetofend(struct ost_info, version))
+		return -EINVAL;
+	return copy_to_user(user, &info, min_t(u32, size, sizeof(info))) ? -EFAULT : 0;
+}
+
 static const struct ost_ioctl system_ioctls[] = {
 	{ .cmd = KVM_GET_API_VERSION, .raw = get_api_version },
 	{ .cmd = KVM_CREATE_VM, .raw = create_vm },
@@ -177,6 +201,7 @@ static const struct ost_ioctl system_ioctls[] = {
 	{ .cmd = KVM_GET_SUPPORTED_CPUID, .raw = get_supported_cpuid },
 	{ .cmd = KVM_GET_MSR_FEATURE_INDEX_LIST, .raw = get_msr_feature_index_list },
 	{ .cmd = KVM_GET_MSRS, .raw = get_msrs },
+	{ .cmd = OST_GET_INFO, .raw = get_info },
 	{ .cmd = KVM_X86_GET_MCE_CAP_SUPPORTED, .copy = OST_OUT, .fn = get_mce_cap_supported },
 };
 

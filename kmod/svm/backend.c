@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* The table through which the core reaches AMD-V. */
+#include "../../uapi/ostler.h"
 #include "svm.h"
 
 const struct ost_backend ost_svm_backend = {
 	.name = "SVM",
+	.vendor = OST_VENDOR_SVM,
 	.vcpu_size = sizeof(struct ost_svm_vcpu),
 	.vm_size = sizeof(struct ost_vm),
 	.exit_names = ost_svm_exit_names,

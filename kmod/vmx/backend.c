@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* The table through which the core reaches VT-x. */
+#include "../../uapi/ostler.h"
 #include "vmx.h"
 
 const struct ost_backend ost_vmx_backend = {
 	.name = "VMX",
+	.vendor = OST_VENDOR_VMX,
 	.vcpu_size = sizeof(struct ost_vmx_vcpu),
 	.vm_size = sizeof(struct ost_vmx_vm),
 	.exit_names = ost_vmx_exit_names,
