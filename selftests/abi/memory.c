@@ -80,6 +80,84 @@ TEST_F(memory, same_again_changes_nothing)
 	EXPECT_EQ(0, vm_set_slot(&self->vm, 1, 0, SLOT_GPA, SLOT_SIZE, self->hva));
 }
 
+#ifndef KVM_SET_USER_MEMORY_REGION2
+#define KVM_CAP_USER_MEMORY2 231
+struct kvm_userspace_memory_region2 {
+	uint32_t slot;
+	uint32_t flags;
+	uint64_t guest_phys_addr;
+	uint64_t memory_size;
+	uint64_t userspace_addr;
+	uint64_t guest_memfd_offset;
+	uint32_t guest_memfd;
+	uint32_t pad1;
+	uint64_t pad2[14];
+};
+#define KVM_SET_USER_MEMORY_REGION2 _IOW(KVMIO, 0x49, struct kvm_userspace_memory_region2)
+#endif
+#ifndef KVM_CAP_GUEST_MEMFD
+#define KVM_CAP_GUEST_MEMFD 234
+#endif
+#ifndef KVM_MEM_GUEST_MEMFD
+#define KVM_MEM_GUEST_MEMFD (1UL << 2)
+#endif
+
+TEST_F(memory, region2_is_region)
+{
+	struct kvm_userspace_memory_region2 region = {
+		.slot = 1, .guest_phys_addr = SLOT_GPA, .memory_size = SLOT_SIZE,
+		.userspace_addr = (uintptr_t)self->hva,
+		/* What belongs to a flag that is not set is not looked at. */
+		.guest_memfd = -1, .guest_memfd_offset = 1, .pad1 = 3, .pad2 = { 5, [13] = 7 },
+	};
+	struct vcpu *vcpu;
+
+	if (!has_cap(&self->vm, KVM_CAP_USER_MEMORY2))
+		SKIP(return, "no KVM_CAP_USER_MEMORY2");
+	self->hva[0] = 42;
+	ASSERT_EQ(0, ioctl(self->vm.fd, KVM_SET_USER_MEMORY_REGION2, &region));
+	vcpu = start_at(&self->vm, SLOT_GPA);
+	ASSERT_NE(NULL, vcpu);
+	EXPECT_EQ(42, next_byte(vcpu, 0x10));
+
+	/* The slots of one are those of the other. */
+	region.guest_phys_addr += SLOT_SIZE * 4;
+	region.slot = 2;
+	region.flags = KVM_MEM_READONLY | KVM_MEM_LOG_DIRTY_PAGES;
+	EXPECT_EQ(0, ioctl(self->vm.fd, KVM_SET_USER_MEMORY_REGION2, &region));
+	EXPECT_EQ(-1, vm_set_slot(&self->vm, 3, 0, region.guest_phys_addr, SLOT_SIZE, self->hva));
+	EXPECT_EQ(EEXIST, errno);
+	EXPECT_EQ(0, vm_set_slot(&self->vm, 2, 0, 0, 0, NULL));
+	region.memory_size = 0;
+	EXPECT_EQ(-1, ioctl(self->vm.fd, KVM_SET_USER_MEMORY_REGION2, &region));
+	EXPECT_EQ(EINVAL, errno);
+}
+
+TEST_F(memory, region2_bad_arguments)
+{
+	struct kvm_userspace_memory_region2 region = {
+		.slot = 1, .guest_phys_addr = SLOT_GPA, .memory_size = SLOT_SIZE,
+		.userspace_addr = (uintptr_t)self->hva, .guest_memfd = -1,
+	};
+
+	if (!has_cap(&self->vm, KVM_CAP_USER_MEMORY2))
+		SKIP(return, "no KVM_CAP_USER_MEMORY2");
+	EXPECT_EQ(-1, ioctl(self->vm.fd, KVM_SET_USER_MEMORY_REGION2, bad_pointer()));
+	EXPECT_EQ(EFAULT, errno);
+	for (int bit = 3; bit < 32; bit++) {
+		region.flags = 1U << bit;
+		EXPECT_EQ(-1, ioctl(self->vm.fd, KVM_SET_USER_MEMORY_REGION2, &region))
+			TH_LOG("flag bit %d", bit);
+		EXPECT_EQ(EINVAL, errno);
+	}
+	/* Memory by a file of the kernel's own there is none. */
+	if (has_cap(&self->vm, KVM_CAP_GUEST_MEMFD))
+		return;
+	region.flags = KVM_MEM_GUEST_MEMFD;
+	EXPECT_EQ(-1, ioctl(self->vm.fd, KVM_SET_USER_MEMORY_REGION2, &region));
+	EXPECT_EQ(EINVAL, errno);
+}
+
 TEST_F(memory, misaligned_is_einval)
 {
 	EXPECT_EQ(-1, vm_set_slot(&self->vm, 1, 0, SLOT_GPA + 1, SLOT_SIZE, self->hva));
