@@ -140,6 +140,19 @@ static int vm_set_region2(void *vm, void *arg)
 	return ost_mmu_set_region(vm, &region);
 }
 
+static long vm_set_nr_mmu_pages(void *vm, unsigned long arg)
+{
+	return ost_mmu_set_nr_pages(vm, arg);
+}
+
+static long vm_get_nr_mmu_pages(void *obj, unsigned long arg)
+{
+	struct ost_vm *vm = obj;
+
+	/* The ABI's answer is an int. */
+	return min_t(unsigned long, READ_ONCE(vm->mmu.max_tables), INT_MAX);
+}
+
 static int vm_get_dirty_log(void *vm, void *arg)
 {
 	return ost_mmu_get_dirty_log(vm, arg);
@@ -317,6 +330,8 @@ static const struct ost_ioctl vm_ioctls[] = {
 	{ .cmd = KVM_CHECK_EXTENSION, .raw = vm_check_extension },
 	{ .cmd = KVM_CREATE_VCPU, .raw = vm_create_vcpu },
 	{ .cmd = KVM_GET_DIRTY_LOG, .copy = OST_IN, .fn = vm_get_dirty_log },
+	{ .cmd = KVM_SET_NR_MMU_PAGES, .raw = vm_set_nr_mmu_pages },
+	{ .cmd = KVM_GET_NR_MMU_PAGES, .raw = vm_get_nr_mmu_pages },
 	{ .cmd = KVM_SET_USER_MEMORY_REGION, .copy = OST_IN, .fn = vm_set_region },
 	{ .cmd = KVM_SET_USER_MEMORY_REGION2, .copy = OST_IN, .fn = vm_set_region2 },
 	{ .cmd = KVM_SET_TSS_ADDR, .raw = vm_set_tss_addr },

@@ -227,6 +227,11 @@ static bool is_stale(const struct fault *fault)
 	       ost_mmu_invalidated(mmu, fault->seq, fault->hva, fault->hva + PAGE_SIZE);
 }
 
+static bool at_limit(const struct ost_mmu *mmu)
+{
+	return atomic_long_read(&mmu->nr_tables) >= READ_ONCE(mmu->max_tables);
+}
+
 static bool add_table_page(struct fault *fault, gfp_t gfp)
 {
 	u64 *page = ost_table_page_alloc(&fault->vm->mmu, gfp);
@@ -279,7 +284,7 @@ static int try_map(struct fault *fault)
 	do {
 		err = ost_table_map(&mmu->table, &fault->cache, fault->gfn,
 				    page_to_pfn(fault->page), level, fault->writable, &flush);
-	} while (err == -ENOMEM && add_table_page(fault, GFP_NOWAIT | __GFP_NOWARN));
+	} while (err == -ENOMEM && !at_limit(mmu) && add_table_page(fault, GFP_NOWAIT | __GFP_NOWARN));
 	if (!err && fault->writable) {
 		/*
 		 * The host learns of the guest's writes only here. Under the lock, so that whoever
@@ -304,6 +309,8 @@ static enum ost_fault_result map_page(struct fault *fault, int (*try)(struct fau
 	while ((err = try(fault)) == -ENOMEM) {
 		if (fault->atomic)
 			return OST_FAULT_AGAIN;
+		if (unlikely(at_limit(&fault->vm->mmu)))
+			ost_mmu_zap_all(fault->vm);
 		while (fault->cache.nr < tables)
 			if (!add_table_page(fault, GFP_KERNEL))
 				return OST_FAULT_NOMEM;

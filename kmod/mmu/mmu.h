@@ -49,6 +49,7 @@ struct ost_mmu {
 	u64 overlay_pfn;			/* 0 for none; both guarded by lock */
 	u32 manual_log;				/* KVM_DIRTY_LOG_MANUAL_* in force; guarded by slots_lock */
 	u32 ring_entries;			/* of every dirty ring, 0 for none; set before the first vCPU */
+	unsigned long max_tables;		/* KVM_SET_NR_MMU_PAGES [any: READ_ONCE], ULONG_MAX for none */
 	atomic_long_t nr_tables;		/* pages of the nested page table */
 	atomic_long_t nr_mmio_tables;		/* those that were wanted for MMIO alone, in the VM's life */
 };
@@ -63,6 +64,11 @@ void ost_mmu_destroy(struct ost_vm *vm);
 
 /* KVM_SET_USER_MEMORY_REGION: 0, -EINVAL, -EEXIST, -ENOMEM, -EBUSY. May sleep. */
 int ost_mmu_set_region(struct ost_vm *vm, const struct kvm_userspace_memory_region *region);
+/*
+ * KVM_SET_NR_MMU_PAGES: about so many pages the nested page table may have; when it wants more it is dropped, and
+ * faults make it anew. 0 or -EINVAL. May sleep.
+ */
+int ost_mmu_set_nr_pages(struct ost_vm *vm, unsigned long nr);
 /* KVM_GET_DIRTY_LOG, KVM_CLEAR_DIRTY_LOG: 0, -EINVAL, -ENOENT, -EFAULT, -ENXIO with dirty rings. May sleep. */
 int ost_mmu_get_dirty_log(struct ost_vm *vm, const struct kvm_dirty_log *log);
 int ost_mmu_clear_dirty_log(struct ost_vm *vm, const struct kvm_clear_dirty_log *log);

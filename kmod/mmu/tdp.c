@@ -18,6 +18,8 @@
 
 /* Entries to be write-protected between two chances for others to take the lock. */
 #define BATCH 2048
+/* The lowest limit that can be set, as the ABI has it. */
+#define MIN_TABLES 64
 
 u64 *ost_table_page_alloc(struct ost_mmu *mmu, gfp_t gfp)
 {
@@ -96,6 +98,20 @@ void ost_mmu_zap_all(struct ost_vm *vm)
 	ost_mmu_free_tables(vm, &freed, true);
 }
 
+int ost_mmu_set_nr_pages(struct ost_vm *vm, unsigned long nr)
+{
+	struct ost_mmu *mmu = &vm->mmu;
+
+	if (nr < MIN_TABLES)
+		return -EINVAL;
+	mutex_lock(&mmu->slots_lock);
+	WRITE_ONCE(mmu->max_tables, nr);
+	if (atomic_long_read(&mmu->nr_tables) > nr)
+		ost_mmu_zap_all(vm);
+	mutex_unlock(&mmu->slots_lock);
+	return 0;
+}
+
 void ost_mmu_protect(struct ost_vm *vm, gfn_t start, gfn_t end)
 {
 	struct ost_mmu *mmu = &vm->mmu;
@@ -136,6 +152,7 @@ int ost_mmu_init(struct ost_vm *vm)
 
 	mutex_init(&mmu->slots_lock);
 	rwlock_init(&mmu->lock);
+	mmu->max_tables = ULONG_MAX;
 	mmu->table.format = ost_backend->pte_format;
 	mmu->table.root = ost_table_page_alloc(mmu, GFP_KERNEL);
 	if (!mmu->table.root)

@@ -158,6 +158,55 @@ TEST_F(memory, region2_bad_arguments)
 	EXPECT_EQ(EINVAL, errno);
 }
 
+/* How many pages the nested page table may have: here a table for each 2 MiB that is touched. */
+TEST_F(memory, nr_mmu_pages)
+{
+	const size_t step = 2UL << 20, nr = 200;
+	uint8_t *area;
+	struct vcpu *vcpu;
+
+	if (!has_cap(&self->vm, KVM_CAP_MMU_SHADOW_CACHE_CONTROL))
+		SKIP(return, "no KVM_CAP_MMU_SHADOW_CACHE_CONTROL");
+	EXPECT_EQ(-1, ioctl(self->vm.fd, KVM_SET_NR_MMU_PAGES, 0));
+	EXPECT_EQ(EINVAL, errno);
+	EXPECT_EQ(-1, ioctl(self->vm.fd, KVM_SET_NR_MMU_PAGES, 63));
+	EXPECT_EQ(EINVAL, errno);
+	area = mmap(NULL, nr * step, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	ASSERT_NE(MAP_FAILED, area);
+	madvise(area, nr * step, MADV_NOHUGEPAGE);
+	ASSERT_EQ(0, vm_set_slot(&self->vm, 1, 0, 0x40000000, nr * step, area));
+	vcpu = start_at(&self->vm, 0x40000000);
+	ASSERT_NE(NULL, vcpu);
+	for (int round = 0; round < 3; round++) {
+		long tables;
+
+		/* The first round without a limit, which ends as it sets one. */
+		if (round == 1)
+			ASSERT_EQ(0, ioctl(self->vm.fd, KVM_SET_NR_MMU_PAGES, 64));
+		for (size_t i = 0; i < nr; i++) {
+			struct kvm_regs regs;
+
+			ASSERT_EQ(0, ioctl(vcpu->fd, KVM_GET_REGS, &regs));
+			regs.rbx = 0x40000000 + i * step;
+			ASSERT_EQ(0, ioctl(vcpu->fd, KVM_SET_REGS, &regs));
+			ASSERT_EQ(round ? (uint8_t)(i + round - 1) : 0, next_byte(vcpu, 0x10));
+			ASSERT_EQ(KVM_EXIT_IO, vcpu_run(vcpu));
+			*(uint8_t *)io_data(vcpu) = i + round;
+			ASSERT_LE(0, next_byte(vcpu, 0x11));
+		}
+		tables = vm_counter("tables");
+		/* The stock module's own tables know no limit. */
+		if (dev_is_reference() || tables < 0)
+			continue;
+		if (round) {
+			EXPECT_GE(64 + 8, tables);
+		} else {
+			EXPECT_LE(200, tables);
+		}
+	}
+	munmap(area, nr * step);
+}
+
 TEST_F(memory, misaligned_is_einval)
 {
 	EXPECT_EQ(-1, vm_set_slot(&self->vm, 1, 0, SLOT_GPA + 1, SLOT_SIZE, self->hva));

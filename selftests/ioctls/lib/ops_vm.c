@@ -15,8 +15,16 @@ static long create_vm(struct actor *a)
 {
 	int *vm = &a->w->vm[place(a, NR_VMS)];
 	unsigned long type = rng_one_in(a->r, 32) ? any_u64(a->r) : 0;
+	struct kvm_enable_cap ring = {
+		.cap = KVM_CAP_DIRTY_LOG_RING,
+		.args = { rng_one_in(a->r, 8) ? any_u64(a->r) : 4 * PAGE_SIZE },
+	};
+	int fd = ioctl(any_sys(a), KVM_CREATE_VM, type);
 
-	return replace_fd(vm, ioctl(any_sys(a), KVM_CREATE_VM, type));
+	/* Later it is too late: there are vCPUs. */
+	if (fd >= 0 && rng_one_in(a->r, 3))
+		ioctl(fd, KVM_ENABLE_CAP, &ring);
+	return replace_fd(vm, fd);
 }
 
 static long create_vcpu(struct actor *a)
@@ -96,6 +104,61 @@ static long get_dirty_log(struct actor *a)
 	};
 
 	return ioctl(any_vm(a), KVM_GET_DIRTY_LOG, &log);
+}
+
+static long clear_dirty_log(struct actor *a)
+{
+	struct kvm_clear_dirty_log log = {
+		.slot = rng_one_in(a->r, 24) ? any_u64(a->r) : rng_below(a->r, 6),
+		.first_page = rng_one_in(a->r, 8) ? any_u64(a->r) : 64 * rng_below(a->r, 16),
+		.num_pages = rng_one_in(a->r, 8) ? any_u64(a->r) : 64 * rng_below(a->r, 16),
+		.dirty_bitmap = rng_one_in(a->r, 8) ? any_address(a) : a->buffer,
+	};
+
+	return ioctl(any_vm(a), KVM_CLEAR_DIRTY_LOG, &log);
+}
+
+static long manual_dirty_log(struct actor *a)
+{
+	struct kvm_enable_cap cap = {
+		.cap = KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2,
+		.args = { rng_one_in(a->r, 8) ? any_u64(a->r) : rng_below(a->r, 4) },
+	};
+
+	return ioctl(any_vm(a), KVM_ENABLE_CAP, &cap);
+}
+
+/* A vCPU's ring, if it has one: entries are written over, and given back. */
+static long dirty_ring(struct actor *a)
+{
+	size_t size = 4 * PAGE_SIZE, nr = size / sizeof(struct kvm_dirty_gfn);
+	struct kvm_dirty_gfn *ring = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, any_vcpu(a),
+					  KVM_DIRTY_LOG_PAGE_OFFSET * PAGE_SIZE);
+
+	/* Where there is no ring, touching it is SIGBUS; the kernel finds out without. */
+	if (ring != MAP_FAILED && !madvise(ring, size, MADV_POPULATE_WRITE)) {
+		for (size_t i = 0; i < nr; i++) {
+			if (rng_one_in(a->r, 8))
+				rng_fill(a->r, &ring[i], sizeof(ring[i]));
+			if (!rng_one_in(a->r, 64))
+				ring[i].flags = KVM_DIRTY_GFN_F_RESET;
+		}
+	}
+	if (ring != MAP_FAILED)
+		munmap(ring, size);
+	return ioctl(any_vm(a), KVM_RESET_DIRTY_RINGS, 0);
+}
+
+static long coalesced(struct actor *a)
+{
+	struct kvm_coalesced_mmio_zone zone = {
+		.addr = rng_one_in(a->r, 2) ? rng_below(a->r, 256) : 0xd0000000 + rng_below(a->r, 64),
+		.size = rng_one_in(a->r, 8) ? any_u64(a->r) : rng_below(a->r, 64),
+		.pio = rng_one_in(a->r, 16) ? any_u64(a->r) : rng_below(a->r, 2),
+	};
+
+	return ioctl(any_vm(a), rng_one_in(a->r, 2) ? KVM_REGISTER_COALESCED_MMIO
+						    : KVM_UNREGISTER_COALESCED_MMIO, &zone);
 }
 
 static long create_irqchip(struct actor *a)
@@ -263,6 +326,10 @@ const struct op vm_ops[] = {
 	{ "set_region", 24, set_region },
 	{ "toggle_log", 8, toggle_log },
 	{ "get_dirty_log", 10, get_dirty_log },
+	{ "clear_dirty_log", 6, clear_dirty_log },
+	{ "manual_dirty_log", 3, manual_dirty_log },
+	{ "dirty_ring", 6, dirty_ring },
+	{ "coalesced", 4, coalesced },
 	{ "create_irqchip", 2, create_irqchip },
 	{ "create_pit", 2, create_pit },
 	{ "irq_line", 10, irq_line },
