@@ -8,13 +8,15 @@
 static struct ost_memslots *slots_alloc(u32 nr)
 {
 	struct ost_memslots *slots;
-	size_t size = sizeof(*slots) + nr * (sizeof(slots->slots[0]) + sizeof(slots->by_hva[0]));
+	size_t size = sizeof(*slots) + nr * (sizeof(slots->slots[0]) + sizeof(slots->by_hva[0]) +
+					     sizeof(slots->by_id[0]));
 
 	slots = kvzalloc(size, GFP_KERNEL_ACCOUNT);
 	if (!slots)
 		return NULL;
 	slots->nr = nr;
 	slots->by_hva = (struct ost_slot_hva *)&slots->slots[nr];
+	slots->by_id = (u32 *)&slots->by_hva[nr];
 	return slots;
 }
 
@@ -29,11 +31,19 @@ struct ost_memslots *ost_slots_new(void)
 
 const struct ost_memslot *ost_slots_by_id(const struct ost_memslots *slots, u32 id)
 {
-	u32 i;
+	u32 low = 0, high = slots->nr;
 
-	for (i = 0; i < slots->nr; i++)
-		if (slots->slots[i].id == id)
-			return &slots->slots[i];
+	while (low < high) {
+		u32 mid = low + (high - low) / 2;
+		const struct ost_memslot *slot = &slots->slots[slots->by_id[mid]];
+
+		if (slot->id == id)
+			return slot;
+		if (slot->id < id)
+			low = mid + 1;
+		else
+			high = mid;
+	}
 	return NULL;
 }
 
@@ -116,6 +126,26 @@ static void sort_by_hva(struct ost_memslots *slots, const struct ost_memslots *o
 	}
 }
 
+static void sort_by_id(struct ost_memslots *slots, const struct ost_memslots *old,
+		       const u32 *moved_to, u32 added)
+{
+	u32 i, n = 0;
+
+	for (i = 0; i < old->nr; i++) {
+		u32 to = moved_to[old->by_id[i]];
+
+		if (to == U32_MAX)
+			continue;
+		if (added != U32_MAX && slots->slots[added].id < slots->slots[to].id) {
+			slots->by_id[n++] = added;
+			added = U32_MAX;
+		}
+		slots->by_id[n++] = to;
+	}
+	if (added != U32_MAX)
+		slots->by_id[n++] = added;
+}
+
 struct ost_memslots *ost_slots_replace(const struct ost_memslots *old, u32 id,
 				       const struct ost_memslot *add)
 {
@@ -150,6 +180,7 @@ struct ost_memslots *ost_slots_replace(const struct ost_memslots *old, u32 id,
 		slots->slots[n++] = *add;
 	}
 	sort_by_hva(slots, old, moved_to, added);
+	sort_by_id(slots, old, moved_to, added);
 	kvfree(moved_to);
 	return slots;
 }

@@ -43,6 +43,7 @@ struct ost_memslots {
 	u32 nr;
 	u32 hint;		/* index of the last slot found; a race on it costs a bisection */
 	struct ost_slot_hva *by_hva;
+	u32 *by_id;		/* indexes into slots[], in the order of id */
 	struct ost_memslot slots[]; /* in the order of base_gfn */
 };
 

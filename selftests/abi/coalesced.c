@@ -230,6 +230,9 @@ TEST_F(coalesced, full_ring_exits)
 {
 	uint32_t n = RING_MAX - 1;
 
+	/* Its arithmetic wraps at 2^32, which is no multiple of the ring's size: exits come too early, or not. */
+	if (dev_is_reference())
+		SKIP(return, "the stock module takes another ring for full");
 	ASSERT_EQ(0, zone(&self->vm, KVM_REGISTER_COALESCED_MMIO, ZONE, 64, 0));
 	ASSERT_EQ(KVM_EXIT_MMIO, guest_does(self->vcpu, STORE_MANY, ZONE, 0, n + 1));
 	EXPECT_EQ(n, nr_in(self->ring));
