@@ -10,7 +10,6 @@
  * cause (INT n, faults) do hold it.
  */
 #include <linux/kvm.h>
-#include <linux/smp.h>
 #include <linux/string.h>
 #include <asm/debugreg.h>
 #include <asm/trapnr.h>
