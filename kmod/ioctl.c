@@ -12,11 +12,14 @@
 
 void ost_ioctl_table_init(struct ost_ioctl_table *table)
 {
-	u32 i;
+	u32 i, first;
 
 	for (i = table->nr; i-- > 0;) {
 		/* Nothing would be copied, and the function would find what was on the stack. */
 		WARN_ON(table->rows[i].copy && !_IOC_SIZE(table->rows[i].cmd));
+		/* Rows of a number that are not together: the search would not come to the second. */
+		first = table->first[_IOC_NR(table->rows[i].cmd)];
+		WARN_ON(first && first != i + 2);
 		table->first[_IOC_NR(table->rows[i].cmd)] = i + 1;
 	}
 }
