@@ -2,6 +2,7 @@
 /* DR0 to DR3 around an entry, where guest or host use them. */
 #include <linux/smp.h>
 #include "backend.h"
+#include "compat.h"
 #include "debugreg.h"
 
 /* See ost_debug_prepare(): the entry delivers an event, and an interrupt of the host's that waits ends it then. */

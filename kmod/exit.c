@@ -56,8 +56,12 @@ int ost_exit_emulate(struct ost_vcpu *vcpu)
 /* The exit to userspace that comes of an instruction; where it was a debugger's step, that is told next. */
 static int user_exit_behind(struct ost_vcpu *vcpu, u32 reason, int r)
 {
-	if (unlikely(r == OST_USER))
+	if (unlikely(r == OST_USER)) {
+		/* Or nobody could tell where it ends. */
+		if (!(vcpu->debug.control & KVM_GUESTDBG_SINGLESTEP))
+			return r;
 		ost_debug_step_later(vcpu);
+	}
 	vcpu->run->exit_reason = reason;
 	return OST_USER;
 }

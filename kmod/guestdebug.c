@@ -10,7 +10,8 @@
  * cause (INT n, faults) do hold it.
  */
 #include <linux/kvm.h>
-#include <linux/smp.h>
+#include <linux/percpu.h>
+#include <linux/sched.h>
 #include <linux/string.h>
 #include <asm/debugreg.h>
 #include <asm/trapnr.h>

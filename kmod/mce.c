@@ -8,6 +8,7 @@
 #include <linux/string.h>
 #include <linux/types.h>
 #include <asm/mce.h>
+#include <asm/processor.h>
 #include <asm/trapnr.h>
 #include "event.h"
 #include "msr.h"
@@ -104,6 +105,9 @@ int ost_mce_setup(struct ost_vcpu *vcpu, u64 mcg_cap)
 	if (!banks || banks > OST_MAX_MCE_BANKS ||
 	    (mcg_cap & ~(SUPPORTED | COUNT_MASK | EXT_COUNT_MASK)))
 		return -EINVAL;
+	/* AMD's has nothing else (APM vol. 2, 9.3.2.1): what a VMM asks for besides is not shown. */
+	if (boot_cpu_data.x86_vendor == X86_VENDOR_AMD || boot_cpu_data.x86_vendor == X86_VENDOR_HYGON)
+		mcg_cap &= COUNT_MASK | MCG_CTL_P;
 	vcpu->msr.mcg_cap = mcg_cap;
 	if (mcg_cap & MCG_CTL_P)
 		vcpu->msr.mcg_ctl = ~0ull;

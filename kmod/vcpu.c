@@ -655,6 +655,7 @@ static const struct ost_ioctl vcpu_ioctls[] = {
 	{ .cmd = KVM_SET_LAPIC, .copy = OST_IN, .fn = set_lapic },
 	{ .cmd = KVM_SET_CPUID2, .raw = set_cpuid2 },
 	{ .cmd = KVM_GET_CPUID2, .raw = get_cpuid2 },
+	{ .cmd = KVM_SET_GUEST_DEBUG, .copy = OST_IN, .fn = set_guest_debug },
 	{ .cmd = KVM_X86_SETUP_MCE, .copy = OST_IN, .fn = setup_mce },
 	{ .cmd = KVM_X86_SET_MCE, .copy = OST_IN, .fn = set_mce },
 	{ .cmd = KVM_SET_GUEST_DEBUG, .copy = OST_IN, .fn = set_guest_debug },

@@ -188,7 +188,9 @@ TEST_F(long_mode, steps_over_what_exits)
 	*(uint32_t *)self->vcpu->run->mmio.data = 0x12345678;
 	EXPECT_STEP(VM_CODE_GPA + 26);
 	EXPECT_EQ(0x12345678, regs_of(self->vcpu).rax);
-	EXPECT_STEP(VM_CODE_GPA + 29);
+	/* The stock module asks for the read once more. */
+	if (!dev_is_reference())
+		EXPECT_STEP(VM_CODE_GPA + 29);
 }
 
 TEST_F(long_mode, set_regs_keeps_stepping)
@@ -403,6 +405,8 @@ TEST_F(long_mode, general_detection)
 {
 	struct kvm_debug_exit_arch *arch = &self->vcpu->run->debug.arch;
 
+	if (dev_is_reference() && is_tcg())
+		SKIP(return, "the stock module needs a CPU that looks at GD before its intercepts");
 	vm_load(&self->vm, VM_CODE_GPA, own_registers);
 	ASSERT_EQ(0, debug_regs(self->vcpu, HW_BP, 0, DR7_FIXED | DR7_GD));
 	ASSERT_EQ(KVM_EXIT_DEBUG, vcpu_run(self->vcpu));

@@ -480,7 +480,9 @@ TEST_F(run, rcx_changed_during_rep_ins)
 		EXPECT_EQ(VM_DATA_GPA + cases[i].left, regs.rdi);
 		while (self->vm.mem[VM_DATA_GPA + done] == 0xaa)
 			done++;
-		EXPECT_EQ(cases[i].left, done);
+		/* The stock module goes on with what is behind the three bytes that it was given. */
+		if (!dev_is_reference())
+			EXPECT_EQ(cases[i].left, done);
 	}
 }
 
