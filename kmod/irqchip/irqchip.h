@@ -97,8 +97,8 @@ void ost_irqs_destroy(struct ost_vm *vm);
 /* KVM_CREATE_IRQCHIP: 0, -EEXIST, -EINVAL (there are vCPUs), -ENOMEM. Caller holds vm->lock. */
 int ost_irqchip_create(struct ost_vm *vm);
 /*
- * KVM_CAP_SPLIT_IRQCHIP with the number of userspace's IOAPIC's pins: 0, -EEXIST, -EINVAL (there are vCPUs,
- * or too many pins), -ENOMEM.
+ * KVM_CAP_SPLIT_IRQCHIP with the number of userspace's IOAPIC's pins: 0, -EEXIST (an irqchip, or vCPUs),
+ * -EINVAL (too many pins), -ENOMEM.
  */
 int ost_irqchip_cap_split(struct ost_vm *vm, const u64 *args);
 /* KVM_CAP_X2APIC_API: 0 or -EINVAL. */

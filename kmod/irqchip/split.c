@@ -18,11 +18,9 @@ static int split_create(struct ost_vm *vm, u64 nr_pins)
 	lockdep_assert_held(&vm->lock);
 	if (nr_pins > OST_MAX_GSI_ROUTES)
 		return -EINVAL;
-	if (ost_irqchip_in_kernel(vm))
+	/* All vCPUs have a LAPIC or none has; the ABI's answer is the same to both. */
+	if (ost_irqchip_in_kernel(vm) || vm->nr_creating)
 		return -EEXIST;
-	/* All vCPUs have a LAPIC or none has. */
-	if (vm->nr_creating)
-		return -EINVAL;
 	r = ost_routing_create_empty(vm);
 	if (r)
 		return r;

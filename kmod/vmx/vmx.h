@@ -380,7 +380,7 @@ void ost_vmx_apic_enter(struct ost_vmx_vcpu *vmx);
 void ost_vmx_apic_leave(struct ost_vmx_vcpu *vmx);
 int ost_vmx_exit_apic_access(struct ost_vcpu *vcpu);
 int ost_vmx_exit_apic_write(struct ost_vcpu *vcpu);
-/* Does it change what others address this LAPIC by? */
+/* Does it change what others address this LAPIC by, or may it take long? */
 bool ost_vmx_apic_write_may_sleep(struct ost_vcpu *vcpu);
 int ost_vmx_exit_eoi(struct ost_vcpu *vcpu);
 

@@ -183,7 +183,7 @@ TEST_F(split, only_once_and_first)
 
 	ASSERT_EQ(0, vm_open(&vm, VM_VCPU));
 	EXPECT_EQ(-1, enable_cap(&vm, KVM_CAP_SPLIT_IRQCHIP, PINS));
-	EXPECT_EQ(EINVAL, errno);
+	EXPECT_EQ(EEXIST, errno);
 	vm_close(&vm);
 }
 

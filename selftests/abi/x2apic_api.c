@@ -105,10 +105,17 @@ TEST_F(x2apic, id_in_the_state)
 	struct kvm_lapic_state s;
 	uint32_t *id = (uint32_t *)(s.regs + 0x20);
 
-	ASSERT_EQ(0, add_few(&self->vm, self->few));
-	ASSERT_EQ(0, ioctl(self->few[1].fd, KVM_GET_LAPIC, &s));
+	struct vcpu other;
+	struct vm vm;
+
+	ASSERT_EQ(0, vm_open(&vm, VM_IRQCHIP));
+	ASSERT_EQ(0, add_x2apic(&vm, &other, 255));
+	ASSERT_EQ(0, ioctl(other.fd, KVM_GET_LAPIC, &s));
 	EXPECT_EQ(255U << 24, *id);
+	close(other.fd);
+	vm_close(&vm);
 	ASSERT_EQ(0, enable_cap(&self->vm, KVM_CAP_X2APIC_API, KVM_X2APIC_API_USE_32BIT_IDS));
+	ASSERT_EQ(0, add_few(&self->vm, self->few));
 	ASSERT_EQ(0, ioctl(self->few[2].fd, KVM_GET_LAPIC, &s));
 	EXPECT_EQ((uint32_t)BIG_ID, *id);
 	/* The logical id is made of it. */
