@@ -12,12 +12,15 @@
 
 void ost_ioctl_table_init(struct ost_ioctl_table *table)
 {
-	u32 i;
+	u32 i, nr;
 
 	for (i = table->nr; i-- > 0;) {
+		nr = _IOC_NR(table->rows[i].cmd);
+		/* Rows of a number that others stand between would not be found. */
+		WARN_ON(table->first[nr] && _IOC_NR(table->rows[i + 1].cmd) != nr);
 		/* Nothing would be copied, and the function would find what was on the stack. */
 		WARN_ON(table->rows[i].copy && !_IOC_SIZE(table->rows[i].cmd));
-		table->first[_IOC_NR(table->rows[i].cmd)] = i + 1;
+		table->first[nr] = i + 1;
 	}
 }
 
