@@ -3,6 +3,7 @@
 #include <linux/kernel.h>
 #include "compat_kvm.h"
 #include "enable_cap.h"
+#include "msr_filter.h"
 #include "vcpu.h"
 #include "vm.h"
 
@@ -17,7 +18,13 @@ struct vcpu_cap {
 	int (*enable)(struct ost_vcpu *vcpu, const u64 *args);
 };
 
+static int user_space_msr(struct ost_vm *vm, const u64 *args)
+{
+	return ost_msr_user_exits_set(vm, args[0]);
+}
+
 static const struct vm_cap vm_caps[] = {
+	{ KVM_CAP_X86_USER_SPACE_MSR, user_space_msr },
 };
 
 static const struct vcpu_cap vcpu_caps[] = {

@@ -554,31 +554,51 @@ static bool guest_has(struct ost_vcpu *vcpu, const struct row *row)
 	return row->feature == NO_FEATURE || test_bit(row->feature, vcpu->cpuid.features);
 }
 
-static int refused(struct ost_vcpu *vcpu, bool write, u32 index, u64 data)
+static enum ost_msr_refusal refused(struct ost_vcpu *vcpu, const struct row *row, bool write, u32 index,
+				    u64 data)
 {
 	pr_debug_ratelimited("vcpu %u: %s of MSR 0x%x refused (0x%llx)\n", vcpu->id,
 			     write ? "write" : "read", index, data);
-	return 1;
+	return row ? OST_MSR_INVALID : OST_MSR_UNKNOWN;
 }
 
-int ost_msr_read(struct ost_vcpu *vcpu, u32 index, u64 *data, bool host)
+enum ost_msr_refusal ost_msr_read(struct ost_vcpu *vcpu, u32 index, u64 *data, bool host)
 {
 	const struct row *row = find(index);
 
 	if (!row || !row->read || (!host && !guest_has(vcpu, row)) ||
 	    row->read(vcpu, index, data, host))
-		return refused(vcpu, false, index, 0);
-	return 0;
+		return refused(vcpu, row, false, index, 0);
+	return OST_MSR_FINE;
 }
 
-int ost_msr_write(struct ost_vcpu *vcpu, u32 index, u64 data, bool host)
+enum ost_msr_refusal ost_msr_write(struct ost_vcpu *vcpu, u32 index, u64 data, bool host)
 {
 	const struct row *row = find(index);
 
 	if (!row || !row->write || (!host && !guest_has(vcpu, row)) ||
 	    row->write(vcpu, index, data, host))
-		return refused(vcpu, true, index, data);
-	return 0;
+		return refused(vcpu, row, true, index, data);
+	return OST_MSR_FINE;
+}
+
+enum ost_msr_refusal ost_msr_guest_read(struct ost_vcpu *vcpu, u32 index, u64 *data)
+{
+	if (unlikely(vcpu->msr_filtered) && !ost_msr_filter_allows(vcpu, index, false))
+		return OST_MSR_DENIED;
+	return ost_msr_read(vcpu, index, data, false);
+}
+
+enum ost_msr_refusal ost_msr_guest_write(struct ost_vcpu *vcpu, u32 index, u64 data)
+{
+	if (unlikely(vcpu->msr_filtered) && !ost_msr_filter_allows(vcpu, index, true))
+		return OST_MSR_DENIED;
+	/* Of all the most frequent; the table would say the same. */
+	if (index == MSR_IA32_TSC_DEADLINE && ost_has(vcpu, TSC_DEADLINE)) {
+		write_tsc_deadline(vcpu, index, data, false);
+		return OST_MSR_FINE;
+	}
+	return ost_msr_write(vcpu, index, data, false);
 }
 
 /* --- life --- */
@@ -586,6 +606,7 @@ int ost_msr_write(struct ost_vcpu *vcpu, u32 index, u64 data, bool host)
 int ost_msr_create(struct ost_vcpu *vcpu)
 {
 	vcpu->msr.arch_capabilities = arch_capabilities();
+	vcpu->msr_filtered = rcu_access_pointer(vcpu->vm->msr_filter);
 	ost_mce_create(vcpu);
 	return 0;
 }
@@ -631,13 +652,11 @@ int ost_exit_rdmsr(struct ost_vcpu *vcpu)
 {
 	u32 index = ost_reg(vcpu, OST_REG_RCX);
 	u64 data = 0;
-	int r = ost_msr_read(vcpu, index, &data, false);
+	enum ost_msr_refusal r = ost_msr_guest_read(vcpu, index, &data);
 
 	trace_ost_msr(vcpu, false, index, data, r);
-	if (r) {
-		ost_gp(vcpu, 0);
-		return OST_RUN;
-	}
+	if (unlikely(r))
+		return ost_msr_refused(vcpu, false, index, data, r);
 	ost_edx_eax_set(vcpu, data);
 	return static_call(ost_skip_instruction)(vcpu);
 }
@@ -651,19 +670,11 @@ int ost_exit_wrmsr(struct ost_vcpu *vcpu)
 {
 	u32 index = ost_reg(vcpu, OST_REG_RCX);
 	u64 data = ost_edx_eax(vcpu);
-	int r;
-
-	/* Of all the most frequent; the table would say the same. */
-	if (index == MSR_IA32_TSC_DEADLINE && ost_has(vcpu, TSC_DEADLINE))
-		r = write_tsc_deadline(vcpu, index, data, false);
-	else
-		r = ost_msr_write(vcpu, index, data, false);
+	enum ost_msr_refusal r = ost_msr_guest_write(vcpu, index, data);
 
 	trace_ost_msr(vcpu, true, index, data, r);
-	if (r) {
-		ost_gp(vcpu, 0);
-		return OST_RUN;
-	}
+	if (unlikely(r))
+		return ost_msr_refused(vcpu, true, index, data, r);
 	return static_call(ost_skip_instruction)(vcpu);
 }
 

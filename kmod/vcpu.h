@@ -50,6 +50,7 @@ enum ost_req {
 	OST_REQ_VM_DEAD,	/* KVM_RUN answers -EIO from now on; never cleared */
 	OST_REQ_LEAVE,		/* nothing but to have left the guest (ost_request_all) */
 	OST_REQ_APIC_TIMER,	/* an expired LAPIC timer waits to be put into the IRR */
+	OST_REQ_MSR_FILTER,	/* the VM's filter of MSRs changed */
 	OST_NR_REQS,
 };
 
@@ -122,6 +123,7 @@ struct ost_vcpu {
 	u64 cr2;		/* right outside of ost_run only */
 	u64 dr[4], dr6, dr7;
 	bool dr_live;		/* the guest may use MOV DR during the next entry */
+	bool msr_filtered;	/* there is a filter of MSRs, which has to be asked (msr_filter.h) */
 	u64 apic_base;		/* IA32_APIC_BASE */
 	u64 cr8;		/* without an in-kernel irqchip; see ost_get_cr8() */
 	u64 pat;

@@ -13,6 +13,7 @@
 #include "enable_cap.h"
 #include "hw.h"
 #include "ioctl.h"
+#include "msr_filter.h"
 #include "system.h"
 #include "vcpu.h"
 #include "vm.h"
@@ -37,6 +38,7 @@ static void vm_free(struct ost_vm *vm)
 	ost_ioeventfd_release(vm);
 	ost_bus_destroy(&vm->pio_bus);
 	ost_bus_destroy(&vm->mmio_bus);
+	ost_msr_filter_destroy(vm);
 	ost_backend->vm_destroy(vm);
 	srcu_barrier(&vm->srcu);
 	cleanup_srcu_struct(&vm->srcu);
@@ -267,6 +269,11 @@ static int vm_set_clock(void *vm, void *arg)
 	return ost_clock_set(vm, arg);
 }
 
+static int vm_set_msr_filter(void *vm, void *arg)
+{
+	return ost_msr_filter_set(vm, arg);
+}
+
 static int vm_enable_cap(void *vm, void *arg)
 {
 	return ost_vm_enable_cap(vm, arg);
@@ -295,6 +302,7 @@ static const struct ost_ioctl vm_ioctls[] = {
 	{ .cmd = KVM_SET_PIT2, .copy = OST_IN, .fn = vm_set_pit2 },
 	{ .cmd = KVM_ENABLE_CAP, .copy = OST_IN, .fn = vm_enable_cap },
 	{ .cmd = KVM_SIGNAL_MSI, .copy = OST_IN, .fn = vm_signal_msi },
+	{ .cmd = KVM_X86_SET_MSR_FILTER, .copy = OST_IN, .fn = vm_set_msr_filter },
 };
 
 static struct ost_ioctl_table vm_table = {

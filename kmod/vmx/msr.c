@@ -34,13 +34,19 @@ static void intercept_access(void *bitmap, u32 bit, bool on)
 		__clear_bit(bit, bitmap);
 }
 
+/* Did the VMM deny it? Then it has to exit. */
+static bool denied(struct ost_vmx_vcpu *vmx, u32 index, bool write)
+{
+	return vmx->vcpu.msr_filtered && !ost_msr_filter_allows(&vmx->vcpu, index, write);
+}
+
 static void intercept_msr(struct ost_vmx_vcpu *vmx, u32 index, bool on)
 {
 	void *reads = vmx->msr_bitmap + (index >= HIGH_MSRS ? BITMAP_HIGH : 0);
 	u32 bit = index & 0x1fff;
 
-	intercept_access(reads, bit, on);
-	intercept_access(reads + BITMAP_WRITES, bit, on);
+	intercept_access(reads, bit, on || denied(vmx, index, false));
+	intercept_access(reads + BITMAP_WRITES, bit, on || denied(vmx, index, true));
 }
 
 /*
@@ -81,6 +87,11 @@ void ost_vmx_update_msr_bitmap(struct ost_vmx_vcpu *vmx)
 		intercept_msr(vmx, direct_long_mode_msrs[i], !ost_has(vcpu, LM));
 	intercept_msr(vmx, MSR_IA32_SPEC_CTRL, !vmx->vcpu.spec_ctrl_direct);
 	update_x2apic_msrs(vmx);
+}
+
+void ost_vmx_msr_filter_changed(struct ost_vcpu *vcpu)
+{
+	ost_vmx_update_msr_bitmap(to_vmx(vcpu));
 }
 
 /* -1 when it is not in a field of the VMCS. */

@@ -31,6 +31,7 @@ static const struct call vm_calls[] = {
 	CALL(KVM_IOEVENTFD),
 	CALL(KVM_GET_CLOCK),
 	CALL(KVM_SET_CLOCK),
+	CALL(KVM_X86_SET_MSR_FILTER),
 };
 
 static const struct call vcpu_calls[] = {
