@@ -61,6 +61,7 @@ long ost_check_extension(struct ost_vm *vm, unsigned long cap)
 	case KVM_CAP_ENABLE_CAP_VM:
 	case KVM_CAP_X86_MSR_FILTER:
 	case KVM_CAP_X86_USER_SPACE_MSR:
+	case KVM_CAP_BINARY_STATS_FD:
 		return 1;
 	case KVM_CAP_XSAVE2: {
 		u32 size = ost_fpu_xsave2_size();

@@ -563,6 +563,13 @@ static long set_signal_mask(void *obj, unsigned long arg)
 	return 0;
 }
 
+static long get_stats_fd(void *obj, unsigned long arg)
+{
+	struct ost_vcpu *vcpu = obj;
+
+	return ost_stats_fd(vcpu->vm, vcpu);
+}
+
 static int enable_cap(void *vcpu, void *arg)
 {
 	return ost_vcpu_enable_cap(vcpu, arg);
@@ -600,6 +607,7 @@ static const struct ost_ioctl vcpu_ioctls[] = {
 	{ .cmd = KVM_GET_XCRS, .copy = OST_OUT, .fn = get_xcrs },
 	{ .cmd = KVM_SET_XCRS, .copy = OST_IN, .fn = set_xcrs },
 	{ .cmd = KVM_GET_XSAVE2, .raw = get_xsave2 },
+	{ .cmd = KVM_GET_STATS_FD, .raw = get_stats_fd },
 };
 
 static struct ost_ioctl_table vcpu_table = {

@@ -274,6 +274,11 @@ static int vm_set_msr_filter(void *vm, void *arg)
 	return ost_msr_filter_set(vm, arg);
 }
 
+static long vm_get_stats_fd(void *vm, unsigned long arg)
+{
+	return ost_stats_fd(vm, NULL);
+}
+
 static int vm_enable_cap(void *vm, void *arg)
 {
 	return ost_vm_enable_cap(vm, arg);
@@ -303,6 +308,7 @@ static const struct ost_ioctl vm_ioctls[] = {
 	{ .cmd = KVM_ENABLE_CAP, .copy = OST_IN, .fn = vm_enable_cap },
 	{ .cmd = KVM_SIGNAL_MSI, .copy = OST_IN, .fn = vm_signal_msi },
 	{ .cmd = KVM_X86_SET_MSR_FILTER, .copy = OST_IN, .fn = vm_set_msr_filter },
+	{ .cmd = KVM_GET_STATS_FD, .raw = vm_get_stats_fd },
 };
 
 static struct ost_ioctl_table vm_table = {
