@@ -9,3 +9,7 @@
 #include <linux/kvm.h>
 
 #endif
+#ifndef KVM_CAP_VM_TYPES
+#define KVM_CAP_VM_TYPES 235
+#endif
+

@@ -445,6 +445,8 @@ static int emul_set_xcr(struct ost_emul *e, u32 nr, u64 val)
 
 static int emul_cpuid(struct ost_emul *e, u32 *eax, u32 *ebx, u32 *ecx, u32 *edx)
 {
+	if (vcpu_of(e)->cpuid.faults && e->cpl)
+		return gp_if(e, true);
 	ost_cpuid(vcpu_of(e), eax, ebx, ecx, edx);
 	return OST_EMUL_OK;
 }
@@ -602,7 +604,7 @@ static int internal_error(struct ost_vcpu *vcpu)
 	struct ost_emul *e = &vcpu->emul;
 
 	/* A program in the guest must not be able to end its VM: it is told that the opcode is bad. */
-	if (e->cpl) {
+	if (e->cpl && !READ_ONCE(vcpu->vm->exits_on_emulation_failure)) {
 		ost_ud(vcpu);
 		return OST_RUN;
 	}

@@ -304,6 +304,41 @@ static int write_misc_enable(struct ost_vcpu *vcpu, u32 index, u64 data, bool ho
 	return 0;
 }
 
+/* That CPUID can be made to fault is all it says by itself; the VMM may add ratios and the like. */
+static int read_platform_info(struct ost_vcpu *vcpu, u32 index, u64 *data, bool host)
+{
+	if (!host && READ_ONCE(vcpu->vm->hides_platform_info))
+		return 1;
+	*data = vcpu->msr.platform_info;
+	return 0;
+}
+
+static int write_platform_info(struct ost_vcpu *vcpu, u32 index, u64 data, bool host)
+{
+	if (!host || (vcpu->cpuid.faults && !(data & MSR_PLATFORM_INFO_CPUID_FAULT)))
+		return 1;
+	vcpu->msr.platform_info = data;
+	return 0;
+}
+
+static int read_misc_features(struct ost_vcpu *vcpu, u32 index, u64 *data, bool host)
+{
+	*data = vcpu->msr.misc_features;
+	return 0;
+}
+
+static int write_misc_features(struct ost_vcpu *vcpu, u32 index, u64 data, bool host)
+{
+	bool faults = data & MSR_MISC_FEATURES_ENABLES_CPUID_FAULT;
+
+	if ((data & ~(u64)MSR_MISC_FEATURES_ENABLES_CPUID_FAULT) ||
+	    (faults && !(vcpu->msr.platform_info & MSR_PLATFORM_INFO_CPUID_FAULT)))
+		return 1;
+	vcpu->msr.misc_features = data;
+	vcpu->cpuid.faults = faults;
+	return 0;
+}
+
 /* IA32_ARCH_CAPABILITIES: only bits that say "not vulnerable", none that promises another MSR. */
 static u64 arch_capabilities(void)
 {
@@ -432,9 +467,13 @@ static const struct row table[] = {
 	{ MSR_IA32_UCODE_WRITE, MSR_IA32_UCODE_WRITE, INTEL, NO_FEATURE, NULL, write_ignored },
 	{ MSR_IA32_UCODE_REV, MSR_IA32_UCODE_REV, SAVED | FEATURE, NO_FEATURE, read_microcode,
 	  write_microcode },
+	{ MSR_PLATFORM_INFO, MSR_PLATFORM_INFO, SAVED, NO_FEATURE, read_platform_info,
+	  write_platform_info },
 	{ MSR_MTRRcap, MSR_MTRRcap, 0, OST_F_MTRR, ost_mtrr_read, NULL },
 	{ MSR_IA32_ARCH_CAPABILITIES, MSR_IA32_ARCH_CAPABILITIES, SAVED | FEATURE | INTEL,
 	  OST_F_ARCH_CAPS, read_arch_capabilities, write_arch_capabilities },
+	{ MSR_MISC_FEATURES_ENABLES, MSR_MISC_FEATURES_ENABLES, SAVED, NO_FEATURE, read_misc_features,
+	  write_misc_features },
 	{ MSR_IA32_SYSENTER_CS, MSR_IA32_SYSENTER_CS, SAVED, NO_FEATURE, read_backend,
 	  write_backend },
 	{ MSR_IA32_SYSENTER_ESP, MSR_IA32_SYSENTER_EIP, SAVED, NO_FEATURE, read_backend,
@@ -606,6 +645,7 @@ enum ost_msr_refusal ost_msr_guest_write(struct ost_vcpu *vcpu, u32 index, u64 d
 int ost_msr_create(struct ost_vcpu *vcpu)
 {
 	vcpu->msr.arch_capabilities = arch_capabilities();
+	vcpu->msr.platform_info = MSR_PLATFORM_INFO_CPUID_FAULT;
 	vcpu->msr_filtered = rcu_access_pointer(vcpu->vm->msr_filter);
 	ost_mce_create(vcpu);
 	return 0;
@@ -637,6 +677,7 @@ void ost_msr_reset(struct ost_vcpu *vcpu, bool init_event)
 		vcpu->microcode = boot_cpu_data.x86_vendor == X86_VENDOR_INTEL ? 1ull << 32 :
 										 0x01000065;
 		vcpu->msr.hwcr = HWCR_TSC_FREQ_SEL;
+		write_misc_features(vcpu, MSR_MISC_FEATURES_ENABLES, 0, true);
 		write_tsc_aux(vcpu, MSR_TSC_AUX, 0, true);
 		ost_mtrr_reset(vcpu);
 		ost_mce_reset(vcpu);

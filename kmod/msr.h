@@ -26,6 +26,7 @@ struct ost_msrs {
 	u64 mce_banks[4 * OST_MAX_MCE_BANKS];	/* CTL, STATUS, ADDR, MISC, CTL, … */
 	u64 arch_capabilities;
 	u64 hwcr;
+	u64 platform_info, misc_features;
 };
 
 void ost_msr_setup(void);	/* at load: which of the table this host and backend have */

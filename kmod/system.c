@@ -10,7 +10,9 @@
 #include <linux/miscdevice.h>
 #include <linux/module.h>
 #include "backend.h"
+#include "compat_kvm.h"
 #include "cpuid.h"
+#include "enable_cap.h"
 #include "fpu.h"
 #include "ioctl.h"
 #include "irqchip/irqchip.h"
@@ -62,7 +64,19 @@ long ost_check_extension(struct ost_vm *vm, unsigned long cap)
 	case KVM_CAP_X86_MSR_FILTER:
 	case KVM_CAP_X86_USER_SPACE_MSR:
 	case KVM_CAP_BINARY_STATS_FD:
+	case KVM_CAP_EXT_EMUL_CPUID:
+	case KVM_CAP_GET_MSR_FEATURES:
+	case KVM_CAP_MSR_PLATFORM_INFO:
+	case KVM_CAP_DISABLE_QUIRKS:
+	case KVM_CAP_EXIT_ON_EMULATION_FAILURE:
+	case KVM_CAP_CLOCKSOURCE:
+	case KVM_CAP_VM_TYPES:		/* bit 0: KVM_CREATE_VM's type 0 */
+	case KVM_CAP_IOEVENTFD_NO_LENGTH:
+	case KVM_CAP_LAST_CPU:
+	case KVM_CAP_IOAPIC_POLARITY_IGNORED:
 		return 1;
+	case KVM_CAP_DISABLE_QUIRKS2:
+		return OST_QUIRKS;
 	case KVM_CAP_XSAVE2: {
 		u32 size = ost_fpu_xsave2_size();
 
@@ -129,6 +143,11 @@ static long get_msrs(void *obj, unsigned long arg)
 	return ost_msr_get_features((struct kvm_msrs __user *)arg);
 }
 
+static long get_emulated_cpuid(void *obj, unsigned long arg)
+{
+	return ost_cpuid_get_emulated((struct kvm_cpuid2 __user *)arg);
+}
+
 static const struct ost_ioctl system_ioctls[] = {
 	{ .cmd = KVM_GET_API_VERSION, .raw = get_api_version },
 	{ .cmd = KVM_CREATE_VM, .raw = create_vm },
@@ -137,6 +156,7 @@ static const struct ost_ioctl system_ioctls[] = {
 	{ .cmd = KVM_GET_VCPU_MMAP_SIZE, .raw = get_vcpu_mmap_size },
 	{ .cmd = KVM_GET_SUPPORTED_CPUID, .raw = get_supported_cpuid },
 	{ .cmd = KVM_GET_MSR_FEATURE_INDEX_LIST, .raw = get_msr_feature_index_list },
+	{ .cmd = KVM_GET_EMULATED_CPUID, .raw = get_emulated_cpuid },
 	{ .cmd = KVM_GET_MSRS, .raw = get_msrs },
 };
 

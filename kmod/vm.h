@@ -50,6 +50,9 @@ struct ost_vm {
 	gpa_t identity_map_addr;
 	struct ost_msr_filter __rcu *msr_filter; /* NULL without; vm->srcu, written under lock */
 	u32 msr_user_exits;	/* KVM_MSR_EXIT_REASON_* [READ_ONCE] */
+	u64 disabled_quirks;	/* KVM_X86_QUIRK_* that there are here [READ_ONCE] */
+	bool hides_platform_info; /* MSR_PLATFORM_INFO, from guests [READ_ONCE] */
+	bool exits_on_emulation_failure; /* also for user mode's instructions [READ_ONCE] */
 };
 
 /* KVM_CREATE_VM: the new fd, or -errno. */

@@ -13,6 +13,7 @@ struct call {
 static const struct call sys_calls[] = {
 	CALL(KVM_GET_SUPPORTED_CPUID),
 	CALL(KVM_GET_MSR_INDEX_LIST),
+	CALL(KVM_GET_EMULATED_CPUID),
 };
 
 static const struct call vm_calls[] = {
