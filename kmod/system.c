@@ -9,6 +9,7 @@
 #include <linux/kvm.h>
 #include <linux/miscdevice.h>
 #include <linux/module.h>
+#include "attr.h"
 #include "backend.h"
 #include "compat_kvm.h"
 #include "cpuid.h"
@@ -64,6 +65,8 @@ long ost_check_extension(struct ost_vm *vm, unsigned long cap)
 	case KVM_CAP_X86_MSR_FILTER:
 	case KVM_CAP_X86_USER_SPACE_MSR:
 	case KVM_CAP_BINARY_STATS_FD:
+	case KVM_CAP_SYS_ATTRIBUTES:
+	case KVM_CAP_VCPU_ATTRIBUTES:
 	case KVM_CAP_EXT_EMUL_CPUID:
 	case KVM_CAP_GET_MSR_FEATURES:
 	case KVM_CAP_MSR_PLATFORM_INFO:
@@ -85,6 +88,7 @@ long ost_check_extension(struct ost_vm *vm, unsigned long cap)
 	case KVM_CAP_ADJUST_CLOCK:
 		return ost_clock_cap_flags();
 	case KVM_CAP_TSC_CONTROL:
+	case KVM_CAP_VM_TSC_CONTROL:
 		return ost_hw_caps.tsc_scaling;
 	case KVM_CAP_NR_VCPUS:
 		return min_t(u32, num_online_cpus(), OST_MAX_VCPUS);
@@ -148,6 +152,16 @@ static long get_emulated_cpuid(void *obj, unsigned long arg)
 	return ost_cpuid_get_emulated((struct kvm_cpuid2 __user *)arg);
 }
 
+static int has_attr(void *obj, void *arg)
+{
+	return ost_system_has_attr(arg);
+}
+
+static int get_attr(void *obj, void *arg)
+{
+	return ost_system_get_attr(arg);
+}
+
 static const struct ost_ioctl system_ioctls[] = {
 	{ .cmd = KVM_GET_API_VERSION, .raw = get_api_version },
 	{ .cmd = KVM_CREATE_VM, .raw = create_vm },
@@ -158,6 +172,8 @@ static const struct ost_ioctl system_ioctls[] = {
 	{ .cmd = KVM_GET_MSR_FEATURE_INDEX_LIST, .raw = get_msr_feature_index_list },
 	{ .cmd = KVM_GET_EMULATED_CPUID, .raw = get_emulated_cpuid },
 	{ .cmd = KVM_GET_MSRS, .raw = get_msrs },
+	{ .cmd = KVM_GET_DEVICE_ATTR, .copy = OST_IN, .fn = get_attr },
+	{ .cmd = KVM_HAS_DEVICE_ATTR, .copy = OST_IN, .fn = has_attr },
 };
 
 static struct ost_ioctl_table system_table = {

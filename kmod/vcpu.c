@@ -11,6 +11,7 @@
 #include <linux/uaccess.h>
 #include <asm/debugreg.h>
 #include <asm/tsc.h>
+#include "attr.h"
 #include "backend.h"
 #include "compat.h"
 #include "enable_cap.h"
@@ -570,6 +571,21 @@ static long get_stats_fd(void *obj, unsigned long arg)
 	return ost_stats_fd(vcpu->vm, vcpu);
 }
 
+static int has_attr(void *vcpu, void *arg)
+{
+	return ost_vcpu_has_attr(vcpu, arg);
+}
+
+static int get_attr(void *vcpu, void *arg)
+{
+	return ost_vcpu_get_attr(vcpu, arg);
+}
+
+static int set_attr(void *vcpu, void *arg)
+{
+	return ost_vcpu_set_attr(vcpu, arg);
+}
+
 static int enable_cap(void *vcpu, void *arg)
 {
 	return ost_vcpu_enable_cap(vcpu, arg);
@@ -608,6 +624,9 @@ static const struct ost_ioctl vcpu_ioctls[] = {
 	{ .cmd = KVM_SET_XCRS, .copy = OST_IN, .fn = set_xcrs },
 	{ .cmd = KVM_GET_XSAVE2, .raw = get_xsave2 },
 	{ .cmd = KVM_GET_STATS_FD, .raw = get_stats_fd },
+	{ .cmd = KVM_SET_DEVICE_ATTR, .copy = OST_IN, .fn = set_attr },
+	{ .cmd = KVM_GET_DEVICE_ATTR, .copy = OST_IN, .fn = get_attr },
+	{ .cmd = KVM_HAS_DEVICE_ATTR, .copy = OST_IN, .fn = has_attr },
 };
 
 static struct ost_ioctl_table vcpu_table = {

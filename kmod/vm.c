@@ -274,6 +274,18 @@ static int vm_set_msr_filter(void *vm, void *arg)
 	return ost_msr_filter_set(vm, arg);
 }
 
+static long vm_set_tsc_khz(void *vm, unsigned long arg)
+{
+	return arg > U32_MAX ? -EINVAL : ost_clock_set_default_khz(vm, arg);
+}
+
+static long vm_get_tsc_khz(void *obj, unsigned long arg)
+{
+	struct ost_vm *vm = obj;
+
+	return READ_ONCE(vm->clock.default_tsc_khz);
+}
+
 static long vm_get_stats_fd(void *vm, unsigned long arg)
 {
 	return ost_stats_fd(vm, NULL);
@@ -305,6 +317,8 @@ static const struct ost_ioctl vm_ioctls[] = {
 	{ .cmd = KVM_GET_CLOCK, .copy = OST_OUT, .fn = vm_get_clock },
 	{ .cmd = KVM_GET_PIT2, .copy = OST_OUT, .fn = vm_get_pit2 },
 	{ .cmd = KVM_SET_PIT2, .copy = OST_IN, .fn = vm_set_pit2 },
+	{ .cmd = KVM_SET_TSC_KHZ, .raw = vm_set_tsc_khz },
+	{ .cmd = KVM_GET_TSC_KHZ, .raw = vm_get_tsc_khz },
 	{ .cmd = KVM_ENABLE_CAP, .copy = OST_IN, .fn = vm_enable_cap },
 	{ .cmd = KVM_SIGNAL_MSI, .copy = OST_IN, .fn = vm_signal_msi },
 	{ .cmd = KVM_X86_SET_MSR_FILTER, .copy = OST_IN, .fn = vm_set_msr_filter },

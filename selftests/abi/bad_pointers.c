@@ -14,6 +14,8 @@ static const struct call sys_calls[] = {
 	CALL(KVM_GET_SUPPORTED_CPUID),
 	CALL(KVM_GET_MSR_INDEX_LIST),
 	CALL(KVM_GET_EMULATED_CPUID),
+	CALL(KVM_HAS_DEVICE_ATTR),
+	CALL(KVM_GET_DEVICE_ATTR),
 };
 
 static const struct call vm_calls[] = {
@@ -46,6 +48,9 @@ static const struct call vcpu_calls[] = {
 	CALL(KVM_SET_FPU),
 	CALL(KVM_GET_XSAVE),
 	CALL(KVM_SET_XSAVE),
+	CALL(KVM_HAS_DEVICE_ATTR),
+	CALL(KVM_GET_DEVICE_ATTR),
+	CALL(KVM_SET_DEVICE_ATTR),
 	CALL(KVM_GET_XCRS),
 	CALL(KVM_SET_XCRS),
 	CALL(KVM_GET_LAPIC),
