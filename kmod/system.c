@@ -72,6 +72,8 @@ long ost_check_extension(struct ost_vm *vm, unsigned long cap)
 	case KVM_CAP_MSR_PLATFORM_INFO:
 	case KVM_CAP_DISABLE_QUIRKS:
 	case KVM_CAP_EXIT_ON_EMULATION_FAILURE:
+	case KVM_CAP_PRE_FAULT_MEMORY:
+	case KVM_CAP_MEMORY_FAULT_INFO:
 	case KVM_CAP_CLOCKSOURCE:
 	case KVM_CAP_VM_TYPES:		/* bit 0: KVM_CREATE_VM's type 0 */
 	case KVM_CAP_IOEVENTFD_NO_LENGTH:

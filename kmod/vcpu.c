@@ -17,6 +17,7 @@
 #include "enable_cap.h"
 #include "ioctl.h"
 #include "msr.h"
+#include "prefault.h"
 #include "state.h"
 #include "vcpu.h"
 #include "vm.h"
@@ -586,6 +587,11 @@ static int set_attr(void *vcpu, void *arg)
 	return ost_vcpu_set_attr(vcpu, arg);
 }
 
+static int pre_fault_memory(void *vcpu, void *arg)
+{
+	return ost_pre_fault_memory(vcpu, arg);
+}
+
 static int enable_cap(void *vcpu, void *arg)
 {
 	return ost_vcpu_enable_cap(vcpu, arg);
@@ -624,6 +630,7 @@ static const struct ost_ioctl vcpu_ioctls[] = {
 	{ .cmd = KVM_SET_XCRS, .copy = OST_IN, .fn = set_xcrs },
 	{ .cmd = KVM_GET_XSAVE2, .raw = get_xsave2 },
 	{ .cmd = KVM_GET_STATS_FD, .raw = get_stats_fd },
+	{ .cmd = KVM_PRE_FAULT_MEMORY, .copy = OST_IN | OST_OUT, .fn = pre_fault_memory },
 	{ .cmd = KVM_SET_DEVICE_ATTR, .copy = OST_IN, .fn = set_attr },
 	{ .cmd = KVM_GET_DEVICE_ATTR, .copy = OST_IN, .fn = get_attr },
 	{ .cmd = KVM_HAS_DEVICE_ATTR, .copy = OST_IN, .fn = has_attr },
