@@ -48,6 +48,7 @@ struct ost_vm {
 
 	gpa_t tss_addr;		/* KVM_SET_TSS_ADDR */
 	gpa_t identity_map_addr;
+
 	struct ost_msr_filter __rcu *msr_filter; /* NULL without; vm->srcu, written under lock */
 	u32 msr_user_exits;	/* KVM_MSR_EXIT_REASON_* [READ_ONCE] */
 	u64 disabled_quirks;	/* KVM_X86_QUIRK_* that there are here [READ_ONCE] */
