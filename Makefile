@@ -91,9 +91,10 @@ bench-check: deps-build deps-host	## Does any operation cost more than docs/perf
 	@selftests/bench/run --check $(bench-options)
 
 ## Check
-check: deps-build deps-lint	## Build with W=1 and sparse for KERNEL, check scripts
+check: deps-build deps-lint	## Build with W=1 and sparse for KERNEL, check scripts and uapi/abi.md
 	@scripts/build-module --instance '$(INSTANCE)' '$(KERNEL)' -- W=1 C=2 CF=-D__CHECK_ENDIAN__
 	@scripts/check-scripts
+	@scripts/check-abi
 
 ## Try by hand
 shell: deps-build deps-host	## A shell in an emulated host with the module loaded. VENDOR=, ARGS='--with-kvm …' for hostrun

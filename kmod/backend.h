@@ -160,6 +160,9 @@ struct ost_backend {
 	int (*get_msr)(struct ost_vcpu *vcpu, u32 index, u64 *data);
 	int (*set_msr)(struct ost_vcpu *vcpu, u32 index, u64 data);
 
+	/* The filter of MSRs changed: recompute which of them the guest reaches without an exit. [vcpu or atomic] */
+	void (*msr_filter_changed)(struct ost_vcpu *vcpu);
+
 	/* STI and MOV SS shadow as KVM_X86_SHADOW_INT_* bits. [vcpu] */
 	u32 (*get_interrupt_shadow)(struct ost_vcpu *vcpu);
 	void (*set_interrupt_shadow)(struct ost_vcpu *vcpu, u32 mask);

@@ -319,6 +319,40 @@ int ost_tsc_set_khz(struct ost_vcpu *vcpu, u32 khz)
 	return 0;
 }
 
+int ost_clock_set_default_khz(struct ost_vm *vm, u32 khz)
+{
+	u64 ratio;
+	int r;
+
+	if (!khz)
+		khz = tsc_khz;
+	r = ratio_of_khz(khz, &ratio);
+	if (r)
+		return r;
+	mutex_lock(&vm->lock);
+	if (vm->nr_creating)
+		r = -EINVAL;
+	else
+		WRITE_ONCE(vm->clock.default_tsc_khz, khz);
+	mutex_unlock(&vm->lock);
+	return r;
+}
+
+/* Exactly that one: a VMM that says it so has synchronised the vCPUs itself. */
+void ost_tsc_set_offset(struct ost_vcpu *vcpu, u64 offset)
+{
+	struct ost_vm_clock *c = &vcpu->vm->clock;
+	unsigned long flags;
+	bool changed;
+
+	raw_spin_lock_irqsave(&c->lock, flags);
+	c->last_tsc_khz = vcpu->clock.tsc_khz;
+	c->last_tsc_offset = offset;
+	changed = set_offset_locked(vcpu, offset);
+	raw_spin_unlock_irqrestore(&c->lock, flags);
+	tsc_changed(vcpu, changed);
+}
+
 void ost_clock_vcpu_load(struct ost_vcpu *vcpu, bool moved)
 {
 	if (unlikely(check_tsc_unstable())) {

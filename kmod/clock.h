@@ -12,6 +12,7 @@
 #include <linux/spinlock.h>
 #include <linux/types.h>
 #include <linux/kvm.h>
+#include "ost.h"
 
 struct ost_vcpu;
 struct ost_vm;
@@ -80,6 +81,10 @@ void ost_tsc_adjust_write(struct ost_vcpu *vcpu, u64 value, bool host);
  * vcpu->clock.tsc_khz.
  */
 int ost_tsc_set_khz(struct ost_vcpu *vcpu, u32 khz);
+/* KVM_SET_TSC_KHZ on the VM: what vCPUs begin with. -EINVAL also when there are vCPUs. */
+int ost_clock_set_default_khz(struct ost_vm *vm, u32 khz);
+/* KVM_VCPU_TSC_OFFSET. [vcpu] */
+void ost_tsc_set_offset(struct ost_vcpu *vcpu, u64 offset);
 /* kvmclock MSRs: 0 or nonzero for #GP. */
 int ost_clock_msr_write(struct ost_vcpu *vcpu, u32 index, u64 data);
 int ost_clock_msr_read(struct ost_vcpu *vcpu, u32 index, u64 *data);

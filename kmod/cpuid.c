@@ -530,6 +530,21 @@ int ost_cpuid_get_supported(struct kvm_cpuid2 __user *user)
 	return copy_out(user, supported, nr_supported);
 }
 
+int ost_cpuid_get_emulated(struct kvm_cpuid2 __user *user)
+{
+	/*
+	 * The leaves that such features would be in. There are none: the emulator is for what exits, and an
+	 * instruction that the CPU does not know is #UD without an exit.
+	 */
+	static const struct kvm_cpuid_entry2 emulated[] = {
+		{ .function = 0, .eax = 7 },
+		{ .function = 1 },
+		{ .function = 7, .flags = KVM_CPUID_FLAG_SIGNIFCANT_INDEX },
+	};
+
+	return copy_out(user, emulated, ARRAY_SIZE(emulated));
+}
+
 /* --- what a vCPU was given --- */
 
 static u8 find_maxphyaddr(const struct ost_cpuid *c)
@@ -649,7 +664,7 @@ static bool linear_width_valid(const struct ost_cpuid *c)
 
 int ost_cpuid_set(struct ost_vcpu *vcpu, struct kvm_cpuid2 __user *user)
 {
-	struct ost_cpuid c = {};
+	struct ost_cpuid c = { .faults = vcpu->cpuid.faults };
 	u32 nr;
 	int r;
 
@@ -762,6 +777,10 @@ int ost_exit_cpuid(struct ost_vcpu *vcpu)
 	u32 function = ost_reg(vcpu, OST_REG_RAX), index = ost_reg(vcpu, OST_REG_RCX);
 	u32 eax = function, ebx, ecx = index, edx;
 
+	if (unlikely(vcpu->cpuid.faults) && static_call(ost_get_cpl)(vcpu)) {
+		ost_gp(vcpu, 0);
+		return OST_RUN;
+	}
 	ost_cpuid(vcpu, &eax, &ebx, &ecx, &edx);
 	trace_ost_cpuid(vcpu, function, index, eax, ebx, ecx, edx);
 	ost_reg_set(vcpu, OST_REG_RAX, eax);

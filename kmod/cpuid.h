@@ -28,6 +28,7 @@ enum ost_feature {
 struct ost_cpuid {
 	struct kvm_cpuid_entry2 *entries;	/* sorted by function, index; NULL when none */
 	u32 nr;
+	bool faults;		/* MISC_FEATURES_ENABLES: outside of CPL 0 the instruction raises #GP */
 	u32 hint;		/* index of the entry found last, if it is below nr */
 	/* Entries with bits that follow the vCPU's state (ost_cpuid_refresh), NULL without. */
 	struct kvm_cpuid_entry2 *leaf1, *leaf7, *leafd_0, *leafd_1;
@@ -51,6 +52,8 @@ extern DECLARE_BITMAP(ost_supported_features, OST_NR_FEATURES);
 int ost_cpuid_setup(void);	/* at load: what this host supports */
 /* KVM_GET_SUPPORTED_CPUID: -E2BIG, -EFAULT, or 0 with nent updated. */
 int ost_cpuid_get_supported(struct kvm_cpuid2 __user *user);
+/* KVM_GET_EMULATED_CPUID: what the module would emulate on a CPU without it. Likewise. */
+int ost_cpuid_get_emulated(struct kvm_cpuid2 __user *user);
 /* KVM_SET_CPUID2, KVM_GET_CPUID2. [vcpu] */
 int ost_cpuid_set(struct ost_vcpu *vcpu, struct kvm_cpuid2 __user *user);
 int ost_cpuid_get(struct ost_vcpu *vcpu, struct kvm_cpuid2 __user *user);

@@ -419,14 +419,25 @@ static int emul_set_dr(struct ost_emul *e, unsigned int nr, u64 val)
 	return gp_if(e, ost_set_dr(vcpu_of(e), nr, val));
 }
 
+/*
+ * RDMSR and WRMSR always exit as such, or not at all, so it takes another CPU's change of the code to find
+ * one here. What the VMM is to answer is left to the exit that executing it again ends in.
+ */
+static int refused_msr(struct ost_emul *e, enum ost_msr_refusal why)
+{
+	if (why != OST_MSR_FINE && ost_msr_goes_to_user(vcpu_of(e), why))
+		return OST_EMUL_RETRY;
+	return gp_if(e, why);
+}
+
 static int emul_get_msr(struct ost_emul *e, u32 msr, u64 *val)
 {
-	return gp_if(e, ost_msr_read(vcpu_of(e), msr, val, false));
+	return refused_msr(e, ost_msr_guest_read(vcpu_of(e), msr, val));
 }
 
 static int emul_set_msr(struct ost_emul *e, u32 msr, u64 val)
 {
-	return gp_if(e, ost_msr_write(vcpu_of(e), msr, val, false));
+	return refused_msr(e, ost_msr_guest_write(vcpu_of(e), msr, val));
 }
 
 static int emul_get_xcr(struct ost_emul *e, u32 nr, u64 *val)
@@ -442,6 +453,8 @@ static int emul_set_xcr(struct ost_emul *e, u32 nr, u64 val)
 
 static int emul_cpuid(struct ost_emul *e, u32 *eax, u32 *ebx, u32 *ecx, u32 *edx)
 {
+	if (vcpu_of(e)->cpuid.faults && e->cpl)
+		return gp_if(e, true);
 	ost_cpuid(vcpu_of(e), eax, ebx, ecx, edx);
 	return OST_EMUL_OK;
 }
@@ -603,7 +616,7 @@ static int internal_error(struct ost_vcpu *vcpu)
 	struct ost_emul *e = &vcpu->emul;
 
 	/* A program in the guest must not be able to end its VM: it is told that the opcode is bad. */
-	if (e->cpl) {
+	if (e->cpl && !READ_ONCE(vcpu->vm->exits_on_emulation_failure)) {
 		ost_ud(vcpu);
 		return OST_RUN;
 	}

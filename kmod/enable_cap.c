@@ -5,6 +5,7 @@
 #include "disable_exits.h"
 #include "enable_cap.h"
 #include "mmu/dirty_ring.h"
+#include "msr_filter.h"
 #include "vcpu.h"
 #include "vm.h"
 
@@ -45,6 +46,37 @@ static int enforce_pv(struct ost_vcpu *vcpu, const u64 *args)
 	return 0;
 }
 
+static int user_space_msr(struct ost_vm *vm, const u64 *args)
+{
+	return ost_msr_user_exits_set(vm, args[0]);
+}
+
+static int msr_platform_info(struct ost_vm *vm, const u64 *args)
+{
+	WRITE_ONCE(vm->hides_platform_info, !args[0]);
+	return 0;
+}
+
+static int exit_on_emulation_failure(struct ost_vm *vm, const u64 *args)
+{
+	if (args[0] > 1)
+		return -EINVAL;
+	WRITE_ONCE(vm->exits_on_emulation_failure, args[0]);
+	return 0;
+}
+
+/* The older one knows no list of quirks to be asked about; those that are not here are off already. */
+static int disable_quirks(struct ost_vm *vm, const u64 *args)
+{
+	WRITE_ONCE(vm->disabled_quirks, args[0] & OST_QUIRKS);
+	return 0;
+}
+
+static int disable_quirks2(struct ost_vm *vm, const u64 *args)
+{
+	return args[0] & ~(u64)OST_QUIRKS ? -EINVAL : disable_quirks(vm, args);
+}
+
 static const struct vm_cap vm_caps[] = {
 	{ KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2, ost_mmu_set_manual_log },
 	{ KVM_CAP_DIRTY_LOG_RING, ost_dirty_rings_enable },
@@ -57,6 +89,11 @@ static const struct vm_cap vm_caps[] = {
 	{ KVM_CAP_X86_APIC_BUS_CYCLES_NS, ost_irqchip_cap_bus_cycles },
 	{ KVM_CAP_MAX_VCPU_ID, ost_vm_cap_max_vcpu_id },
 	{ KVM_CAP_EXIT_HYPERCALL, exit_hypercall },
+	{ KVM_CAP_X86_USER_SPACE_MSR, user_space_msr },
+	{ KVM_CAP_MSR_PLATFORM_INFO, msr_platform_info },
+	{ KVM_CAP_EXIT_ON_EMULATION_FAILURE, exit_on_emulation_failure },
+	{ KVM_CAP_DISABLE_QUIRKS, disable_quirks },
+	{ KVM_CAP_DISABLE_QUIRKS2, disable_quirks2 },
 };
 
 static const struct vcpu_cap vcpu_caps[] = {

@@ -5,6 +5,9 @@
 
 #include <linux/kvm.h>
 
+/* KVM_CAP_DISABLE_QUIRKS2: the ABI's quirks that there are here. */
+#define OST_QUIRKS KVM_X86_QUIRK_LINT0_REENABLED
+
 struct ost_vcpu;
 struct ost_vm;
 

@@ -4,6 +4,7 @@
 #include <linux/sched.h>
 #include <asm/debugreg.h>
 #include "backend.h"
+#include "compat_kvm.h"
 #include "cpuid.h"
 #include "exit.h"
 #include "io.h"
@@ -163,6 +164,17 @@ int ost_exit_mov_dr(struct ost_vcpu *vcpu)
 
 /* --- memory --- */
 
+/* There is a slot, and nothing behind it. KVM_RUN fails, and says where all the same. */
+static int memory_fault(struct ost_vcpu *vcpu, gpa_t gpa)
+{
+	struct kvm_run *run = vcpu->run;
+	struct ost_memory_fault *info = (void *)run->padding;
+
+	run->exit_reason = KVM_EXIT_MEMORY_FAULT;
+	*info = (struct ost_memory_fault){ .gpa = gpa & PAGE_MASK, .size = PAGE_SIZE };
+	return -EFAULT;
+}
+
 int ost_exit_nested_fault(struct ost_vcpu *vcpu, gpa_t gpa, u32 flags, const u8 *insn, u32 len)
 {
 	enum ost_fault_result result = ost_mmu_fault(vcpu, gpa, flags | OST_FAULT_ATOMIC);
@@ -191,7 +203,7 @@ int ost_exit_nested_fault(struct ost_vcpu *vcpu, gpa_t gpa, u32 flags, const u8 
 	case OST_FAULT_BAD:
 		break;
 	}
-	return -EFAULT;
+	return memory_fault(vcpu, gpa);
 }
 
 /* --- what went wrong --- */

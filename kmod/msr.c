@@ -304,6 +304,41 @@ static int write_misc_enable(struct ost_vcpu *vcpu, u32 index, u64 data, bool ho
 	return 0;
 }
 
+/* That CPUID can be made to fault is all it says by itself; the VMM may add ratios and the like. */
+static int read_platform_info(struct ost_vcpu *vcpu, u32 index, u64 *data, bool host)
+{
+	if (!host && READ_ONCE(vcpu->vm->hides_platform_info))
+		return 1;
+	*data = vcpu->msr.platform_info;
+	return 0;
+}
+
+static int write_platform_info(struct ost_vcpu *vcpu, u32 index, u64 data, bool host)
+{
+	if (!host || (vcpu->cpuid.faults && !(data & MSR_PLATFORM_INFO_CPUID_FAULT)))
+		return 1;
+	vcpu->msr.platform_info = data;
+	return 0;
+}
+
+static int read_misc_features(struct ost_vcpu *vcpu, u32 index, u64 *data, bool host)
+{
+	*data = vcpu->msr.misc_features;
+	return 0;
+}
+
+static int write_misc_features(struct ost_vcpu *vcpu, u32 index, u64 data, bool host)
+{
+	bool faults = data & MSR_MISC_FEATURES_ENABLES_CPUID_FAULT;
+
+	if ((data & ~(u64)MSR_MISC_FEATURES_ENABLES_CPUID_FAULT) ||
+	    (faults && !(vcpu->msr.platform_info & MSR_PLATFORM_INFO_CPUID_FAULT)))
+		return 1;
+	vcpu->msr.misc_features = data;
+	vcpu->cpuid.faults = faults;
+	return 0;
+}
+
 /* IA32_ARCH_CAPABILITIES: only bits that say "not vulnerable", none that promises another MSR. */
 static u64 arch_capabilities(void)
 {
@@ -432,9 +467,13 @@ static const struct row table[] = {
 	{ MSR_IA32_UCODE_WRITE, MSR_IA32_UCODE_WRITE, INTEL, NO_FEATURE, NULL, write_ignored },
 	{ MSR_IA32_UCODE_REV, MSR_IA32_UCODE_REV, SAVED | FEATURE, NO_FEATURE, read_microcode,
 	  write_microcode },
+	{ MSR_PLATFORM_INFO, MSR_PLATFORM_INFO, SAVED, NO_FEATURE, read_platform_info,
+	  write_platform_info },
 	{ MSR_MTRRcap, MSR_MTRRcap, 0, OST_F_MTRR, ost_mtrr_read, NULL },
 	{ MSR_IA32_ARCH_CAPABILITIES, MSR_IA32_ARCH_CAPABILITIES, SAVED | FEATURE | INTEL,
 	  OST_F_ARCH_CAPS, read_arch_capabilities, write_arch_capabilities },
+	{ MSR_MISC_FEATURES_ENABLES, MSR_MISC_FEATURES_ENABLES, SAVED, NO_FEATURE, read_misc_features,
+	  write_misc_features },
 	{ MSR_IA32_SYSENTER_CS, MSR_IA32_SYSENTER_CS, SAVED, NO_FEATURE, read_backend,
 	  write_backend },
 	{ MSR_IA32_SYSENTER_ESP, MSR_IA32_SYSENTER_EIP, SAVED, NO_FEATURE, read_backend,
@@ -556,31 +595,51 @@ static bool guest_has(struct ost_vcpu *vcpu, const struct row *row)
 	return row->feature == NO_FEATURE || test_bit(row->feature, vcpu->cpuid.features);
 }
 
-static int refused(struct ost_vcpu *vcpu, bool write, u32 index, u64 data)
+static enum ost_msr_refusal refused(struct ost_vcpu *vcpu, const struct row *row, bool write, u32 index,
+				    u64 data)
 {
 	pr_debug_ratelimited("vcpu %u: %s of MSR 0x%x refused (0x%llx)\n", vcpu->id,
 			     write ? "write" : "read", index, data);
-	return 1;
+	return row ? OST_MSR_INVALID : OST_MSR_UNKNOWN;
 }
 
-int ost_msr_read(struct ost_vcpu *vcpu, u32 index, u64 *data, bool host)
+enum ost_msr_refusal ost_msr_read(struct ost_vcpu *vcpu, u32 index, u64 *data, bool host)
 {
 	const struct row *row = find(index);
 
 	if (!row || !row->read || (!host && !guest_has(vcpu, row)) ||
 	    row->read(vcpu, index, data, host))
-		return refused(vcpu, false, index, 0);
-	return 0;
+		return refused(vcpu, row, false, index, 0);
+	return OST_MSR_FINE;
 }
 
-int ost_msr_write(struct ost_vcpu *vcpu, u32 index, u64 data, bool host)
+enum ost_msr_refusal ost_msr_write(struct ost_vcpu *vcpu, u32 index, u64 data, bool host)
 {
 	const struct row *row = find(index);
 
 	if (!row || !row->write || (!host && !guest_has(vcpu, row)) ||
 	    row->write(vcpu, index, data, host))
-		return refused(vcpu, true, index, data);
-	return 0;
+		return refused(vcpu, row, true, index, data);
+	return OST_MSR_FINE;
+}
+
+enum ost_msr_refusal ost_msr_guest_read(struct ost_vcpu *vcpu, u32 index, u64 *data)
+{
+	if (unlikely(vcpu->msr_filtered) && !ost_msr_filter_allows(vcpu, index, false))
+		return OST_MSR_DENIED;
+	return ost_msr_read(vcpu, index, data, false);
+}
+
+enum ost_msr_refusal ost_msr_guest_write(struct ost_vcpu *vcpu, u32 index, u64 data)
+{
+	if (unlikely(vcpu->msr_filtered) && !ost_msr_filter_allows(vcpu, index, true))
+		return OST_MSR_DENIED;
+	/* Of all the most frequent; the table would say the same. */
+	if (index == MSR_IA32_TSC_DEADLINE && ost_has(vcpu, TSC_DEADLINE)) {
+		write_tsc_deadline(vcpu, index, data, false);
+		return OST_MSR_FINE;
+	}
+	return ost_msr_write(vcpu, index, data, false);
 }
 
 /* --- life --- */
@@ -588,6 +647,8 @@ int ost_msr_write(struct ost_vcpu *vcpu, u32 index, u64 data, bool host)
 int ost_msr_create(struct ost_vcpu *vcpu)
 {
 	vcpu->msr.arch_capabilities = arch_capabilities();
+	vcpu->msr.platform_info = MSR_PLATFORM_INFO_CPUID_FAULT;
+	vcpu->msr_filtered = rcu_access_pointer(vcpu->vm->msr_filter);
 	ost_mce_create(vcpu);
 	return 0;
 }
@@ -618,6 +679,7 @@ void ost_msr_reset(struct ost_vcpu *vcpu, bool init_event)
 		vcpu->microcode = boot_cpu_data.x86_vendor == X86_VENDOR_INTEL ? 1ull << 32 :
 										 0x01000065;
 		vcpu->msr.hwcr = HWCR_TSC_FREQ_SEL;
+		write_misc_features(vcpu, MSR_MISC_FEATURES_ENABLES, 0, true);
 		write_tsc_aux(vcpu, MSR_TSC_AUX, 0, true);
 		ost_mtrr_reset(vcpu);
 		ost_mce_reset(vcpu);
@@ -633,13 +695,11 @@ int ost_exit_rdmsr(struct ost_vcpu *vcpu)
 {
 	u32 index = ost_reg(vcpu, OST_REG_RCX);
 	u64 data = 0;
-	int r = ost_msr_read(vcpu, index, &data, false);
+	enum ost_msr_refusal r = ost_msr_guest_read(vcpu, index, &data);
 
 	trace_ost_msr(vcpu, false, index, data, r);
-	if (r) {
-		ost_gp(vcpu, 0);
-		return OST_RUN;
-	}
+	if (unlikely(r))
+		return ost_msr_refused(vcpu, false, index, data, r);
 	ost_edx_eax_set(vcpu, data);
 	return static_call(ost_skip_instruction)(vcpu);
 }
@@ -653,19 +713,11 @@ int ost_exit_wrmsr(struct ost_vcpu *vcpu)
 {
 	u32 index = ost_reg(vcpu, OST_REG_RCX);
 	u64 data = ost_edx_eax(vcpu);
-	int r;
-
-	/* Of all the most frequent; the table would say the same. */
-	if (index == MSR_IA32_TSC_DEADLINE && ost_has(vcpu, TSC_DEADLINE))
-		r = write_tsc_deadline(vcpu, index, data, false);
-	else
-		r = ost_msr_write(vcpu, index, data, false);
+	enum ost_msr_refusal r = ost_msr_guest_write(vcpu, index, data);
 
 	trace_ost_msr(vcpu, true, index, data, r);
-	if (r) {
-		ost_gp(vcpu, 0);
-		return OST_RUN;
-	}
+	if (unlikely(r))
+		return ost_msr_refused(vcpu, true, index, data, r);
 	return static_call(ost_skip_instruction)(vcpu);
 }
 

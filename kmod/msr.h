@@ -9,6 +9,7 @@
 
 #include <linux/types.h>
 #include <linux/kvm.h>
+#include "msr_filter.h"
 
 struct ost_vcpu;
 
@@ -25,6 +26,7 @@ struct ost_msrs {
 	u64 mce_banks[4 * OST_MAX_MCE_BANKS];	/* CTL, STATUS, ADDR, MISC, CTL, … */
 	u64 arch_capabilities;
 	u64 hwcr;
+	u64 platform_info, misc_features;
 };
 
 void ost_msr_setup(void);	/* at load: which of the table this host and backend have */
@@ -39,11 +41,14 @@ int ost_msrs_get(struct ost_vcpu *vcpu, struct kvm_msrs __user *user);
 int ost_msrs_set(struct ost_vcpu *vcpu, struct kvm_msrs __user *user);
 
 /*
- * One MSR. 0, or nonzero when the guest's instruction gets #GP(0) (the VMM's ioctl stops there).
+ * One MSR. OST_MSR_FINE, or why the guest's instruction gets #GP(0) (the VMM's ioctl stops there).
  * host: for the VMM, which may read and write what the guest may not. [vcpu or atomic]
  */
-int ost_msr_read(struct ost_vcpu *vcpu, u32 index, u64 *data, bool host);
-int ost_msr_write(struct ost_vcpu *vcpu, u32 index, u64 data, bool host);
+enum ost_msr_refusal ost_msr_read(struct ost_vcpu *vcpu, u32 index, u64 *data, bool host);
+enum ost_msr_refusal ost_msr_write(struct ost_vcpu *vcpu, u32 index, u64 data, bool host);
+/* The same for the guest, which the filter may keep from it. [vcpu, atomic; irqoff as the exits below] */
+enum ost_msr_refusal ost_msr_guest_read(struct ost_vcpu *vcpu, u32 index, u64 *data);
+enum ost_msr_refusal ost_msr_guest_write(struct ost_vcpu *vcpu, u32 index, u64 data);
 /* State after RESET or INIT of what msr.c keeps. */
 void ost_msr_reset(struct ost_vcpu *vcpu, bool init_event);
 

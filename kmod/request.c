@@ -138,6 +138,8 @@ int ost_handle_requests(struct ost_vcpu *vcpu)
 		ost_backend->flush_tlb(vcpu);
 	}
 	ost_request_take(vcpu, OST_REQ_LEAVE);
+	if (ost_request_take(vcpu, OST_REQ_MSR_FILTER))
+		ost_msr_filter_changed(vcpu);
 	if (ost_request_take(vcpu, OST_REQ_CLOCK)) {
 		ost_vcpu_preemptible(vcpu);
 		ost_clock_update(vcpu);

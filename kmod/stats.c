@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Shows every VM's counters in /sys/kernel/debug/<instance>/stats, one line a counter. */
+/* The counters of vCPUs by name, and /sys/kernel/debug/<instance>/stats, which shows them a line each. */
 #include <linux/debugfs.h>
 #include <linux/list.h>
 #include <linux/module.h>
 #include <linux/mutex.h>
+#include <linux/nospec.h>
 #include <linux/seq_file.h>
 #include "backend.h"
 #include "stats.h"
@@ -41,14 +42,26 @@ static const struct {
 	COUNTER(tlb_flushes), COUNTER(requests), COUNTER(host_irqs), COUNTER(host_nmis),
 	COUNTER(fpu_loads), COUNTER(host_timers), COUNTER(migrations),
 };
+const u32 ost_nr_counters = ARRAY_SIZE(counters);
+
+const char *ost_counter_name(u32 i)
+{
+	return counters[array_index_nospec(i, ARRAY_SIZE(counters))].name;
+}
+
+u64 ost_counter_value(const struct ost_vcpu_stats *stats, u32 i)
+{
+	size_t offset = counters[array_index_nospec(i, ARRAY_SIZE(counters))].offset;
+
+	return READ_ONCE(*(const u64 *)((const char *)stats + offset));
+}
 
 static void show_vcpu(struct seq_file *m, struct ost_vm *vm, struct ost_vcpu *vcpu)
 {
-	const char *stats = (const char *)&vcpu->stats;
 	u32 i;
 
 	for (i = 0; i < ARRAY_SIZE(counters); i++) {
-		u64 val = READ_ONCE(*(const u64 *)(stats + counters[i].offset));
+		u64 val = ost_counter_value(&vcpu->stats, i);
 
 		if (val)
 			seq_printf(m, "vm %llu vcpu %u %s %llu\n", vm->id, vcpu->id,
@@ -81,8 +94,9 @@ static int stats_show(struct seq_file *m, void *unused)
 }
 DEFINE_SHOW_ATTRIBUTE(stats);
 
-void ost_stats_init(void)
+void __init ost_stats_init(void)
 {
+	ost_stats_fd_setup();
 	/* Without debugfs the counters are not shown; nothing depends on them. */
 	dir = debugfs_create_dir(OST_NAME, NULL);
 	debugfs_create_file("stats", 0400, dir, NULL, &stats_fops);

@@ -30,7 +30,17 @@ const char *ost_exit_name(u32 index);
 void ost_stats_init(void);
 void ost_stats_exit(void);
 struct ost_vm;
+struct ost_vcpu;
 void ost_stats_add_vm(struct ost_vm *vm);
 void ost_stats_remove_vm(struct ost_vm *vm);
+
+/* The counters by number, without those of exits by reason; a number is below ost_nr_counters. */
+extern const u32 ost_nr_counters;
+const char *ost_counter_name(u32 i);
+u64 ost_counter_value(const struct ost_vcpu_stats *stats, u32 i);
+
+/* KVM_GET_STATS_FD (stats_fd.c) of the VM, or of one of its vCPUs: the new fd, or -errno. */
+int ost_stats_fd(struct ost_vm *vm, struct ost_vcpu *vcpu);
+void ost_stats_fd_setup(void);	/* at load, with the backend chosen */
 
 #endif

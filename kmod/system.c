@@ -11,10 +11,12 @@
 #include <linux/module.h>
 #include <linux/uaccess.h>
 #include <linux/version.h>
+#include "attr.h"
 #include "backend.h"
 #include "compat_kvm.h"
 #include "cpuid.h"
 #include "disable_exits.h"
+#include "enable_cap.h"
 #include "fpu.h"
 #include "ioctl.h"
 #include "irqchip/irqchip.h"
@@ -77,6 +79,23 @@ long ost_check_extension(struct ost_vm *vm, unsigned long cap)
 	case KVM_CAP_X86_TRIPLE_FAULT_EVENT:
 	case KVM_CAP_SET_BOOT_CPU_ID:
 	case KVM_CAP_SPLIT_IRQCHIP:
+	case KVM_CAP_X86_MSR_FILTER:
+	case KVM_CAP_X86_USER_SPACE_MSR:
+	case KVM_CAP_BINARY_STATS_FD:
+	case KVM_CAP_SYS_ATTRIBUTES:
+	case KVM_CAP_VCPU_ATTRIBUTES:
+	case KVM_CAP_EXT_EMUL_CPUID:
+	case KVM_CAP_GET_MSR_FEATURES:
+	case KVM_CAP_MSR_PLATFORM_INFO:
+	case KVM_CAP_DISABLE_QUIRKS:
+	case KVM_CAP_EXIT_ON_EMULATION_FAILURE:
+	case KVM_CAP_PRE_FAULT_MEMORY:
+	case KVM_CAP_MEMORY_FAULT_INFO:
+	case KVM_CAP_CLOCKSOURCE:
+	case KVM_CAP_VM_TYPES:		/* bit 0: KVM_CREATE_VM's type 0 */
+	case KVM_CAP_IOEVENTFD_NO_LENGTH:
+	case KVM_CAP_LAST_CPU:
+	case KVM_CAP_IOAPIC_POLARITY_IGNORED:
 		return 1;
 	case KVM_CAP_MCE:
 		return OST_MAX_MCE_BANKS;
@@ -84,6 +103,8 @@ long ost_check_extension(struct ost_vm *vm, unsigned long cap)
 		return KVM_SYNC_X86_VALID_FIELDS;
 	case KVM_CAP_SET_GUEST_DEBUG2:
 		return OST_GUESTDBG_FLAGS;
+	case KVM_CAP_DISABLE_QUIRKS2:
+		return OST_QUIRKS;
 	case KVM_CAP_XSAVE2: {
 		u32 size = ost_fpu_xsave2_size();
 
@@ -92,6 +113,7 @@ long ost_check_extension(struct ost_vm *vm, unsigned long cap)
 	case KVM_CAP_ADJUST_CLOCK:
 		return ost_clock_cap_flags();
 	case KVM_CAP_TSC_CONTROL:
+	case KVM_CAP_VM_TSC_CONTROL:
 		return ost_hw_caps.tsc_scaling;
 	case KVM_CAP_NR_VCPUS:
 		return min_t(u32, num_online_cpus(), OST_MAX_VCPUS);
@@ -192,6 +214,21 @@ static long get_info(void *obj, unsigned long arg)
 	return copy_to_user(user, &info, min_t(u32, size, sizeof(info))) ? -EFAULT : 0;
 }
 
+static long get_emulated_cpuid(void *obj, unsigned long arg)
+{
+	return ost_cpuid_get_emulated((struct kvm_cpuid2 __user *)arg);
+}
+
+static int has_attr(void *obj, void *arg)
+{
+	return ost_system_has_attr(arg);
+}
+
+static int get_attr(void *obj, void *arg)
+{
+	return ost_system_get_attr(arg);
+}
+
 static const struct ost_ioctl system_ioctls[] = {
 	{ .cmd = KVM_GET_API_VERSION, .raw = get_api_version },
 	{ .cmd = KVM_CREATE_VM, .raw = create_vm },
@@ -200,9 +237,12 @@ static const struct ost_ioctl system_ioctls[] = {
 	{ .cmd = KVM_GET_VCPU_MMAP_SIZE, .raw = get_vcpu_mmap_size },
 	{ .cmd = KVM_GET_SUPPORTED_CPUID, .raw = get_supported_cpuid },
 	{ .cmd = KVM_GET_MSR_FEATURE_INDEX_LIST, .raw = get_msr_feature_index_list },
+	{ .cmd = KVM_GET_EMULATED_CPUID, .raw = get_emulated_cpuid },
 	{ .cmd = KVM_GET_MSRS, .raw = get_msrs },
 	{ .cmd = OST_GET_INFO, .raw = get_info },
 	{ .cmd = KVM_X86_GET_MCE_CAP_SUPPORTED, .copy = OST_OUT, .fn = get_mce_cap_supported },
+	{ .cmd = KVM_GET_DEVICE_ATTR, .copy = OST_IN, .fn = get_attr },
+	{ .cmd = KVM_HAS_DEVICE_ATTR, .copy = OST_IN, .fn = has_attr },
 };
 
 static struct ost_ioctl_table system_table = {

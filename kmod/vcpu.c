@@ -11,12 +11,14 @@
 #include <linux/uaccess.h>
 #include <asm/debugreg.h>
 #include <asm/tsc.h>
+#include "attr.h"
 #include "backend.h"
 #include "compat.h"
 #include "enable_cap.h"
 #include "ioctl.h"
 #include "msr.h"
 #include "msr_table.h"
+#include "prefault.h"
 #include "state.h"
 #include "vcpu.h"
 #include "vm.h"
@@ -634,6 +636,33 @@ static long set_signal_mask(void *obj, unsigned long arg)
 	return 0;
 }
 
+static long get_stats_fd(void *obj, unsigned long arg)
+{
+	struct ost_vcpu *vcpu = obj;
+
+	return ost_stats_fd(vcpu->vm, vcpu);
+}
+
+static int has_attr(void *vcpu, void *arg)
+{
+	return ost_vcpu_has_attr(vcpu, arg);
+}
+
+static int get_attr(void *vcpu, void *arg)
+{
+	return ost_vcpu_get_attr(vcpu, arg);
+}
+
+static int set_attr(void *vcpu, void *arg)
+{
+	return ost_vcpu_set_attr(vcpu, arg);
+}
+
+static int pre_fault_memory(void *vcpu, void *arg)
+{
+	return ost_pre_fault_memory(vcpu, arg);
+}
+
 static int enable_cap(void *vcpu, void *arg)
 {
 	return ost_vcpu_enable_cap(vcpu, arg);
@@ -655,7 +684,6 @@ static const struct ost_ioctl vcpu_ioctls[] = {
 	{ .cmd = KVM_SET_LAPIC, .copy = OST_IN, .fn = set_lapic },
 	{ .cmd = KVM_SET_CPUID2, .raw = set_cpuid2 },
 	{ .cmd = KVM_GET_CPUID2, .raw = get_cpuid2 },
-	{ .cmd = KVM_SET_GUEST_DEBUG, .copy = OST_IN, .fn = set_guest_debug },
 	{ .cmd = KVM_X86_SETUP_MCE, .copy = OST_IN, .fn = setup_mce },
 	{ .cmd = KVM_X86_SET_MCE, .copy = OST_IN, .fn = set_mce },
 	{ .cmd = KVM_SET_GUEST_DEBUG, .copy = OST_IN, .fn = set_guest_debug },
@@ -677,6 +705,11 @@ static const struct ost_ioctl vcpu_ioctls[] = {
 	{ .cmd = KVM_GET_XSAVE2, .raw = get_xsave2 },
 	{ .cmd = KVM_GET_SREGS2, .copy = OST_OUT, .fn = get_sregs2 },
 	{ .cmd = KVM_SET_SREGS2, .copy = OST_IN, .fn = set_sregs2 },
+	{ .cmd = KVM_GET_STATS_FD, .raw = get_stats_fd },
+	{ .cmd = KVM_PRE_FAULT_MEMORY, .copy = OST_IN | OST_OUT, .fn = pre_fault_memory },
+	{ .cmd = KVM_SET_DEVICE_ATTR, .copy = OST_IN, .fn = set_attr },
+	{ .cmd = KVM_GET_DEVICE_ATTR, .copy = OST_IN, .fn = get_attr },
+	{ .cmd = KVM_HAS_DEVICE_ATTR, .copy = OST_IN, .fn = has_attr },
 };
 
 static struct ost_ioctl_table vcpu_table = {

@@ -58,6 +58,7 @@ enum ost_req {
 	OST_REQ_INIT_SIPI,	/* an INIT or SIPI has come (pending_init_sipi) */
 	OST_REQ_STEAL,		/* account to the guest what time it did not get (pv.c) */
 	OST_REQ_PV_EOI,		/* see to the guest's bit for ends of interrupts, by sleeping (pv.c) */
+	OST_REQ_MSR_FILTER,	/* the VM's filter of MSRs changed */
 	OST_NR_REQS,
 };
 
@@ -133,6 +134,7 @@ struct ost_vcpu {
 	bool dr_live;		/* the guest may use MOV DR during the next entry */
 	bool dr_load;		/* ost_debug_load() has something to do before it (ost_debug_update()) */
 	struct ost_guest_debug debug;
+	bool msr_filtered;	/* there is a filter of MSRs, which has to be asked (msr_filter.h) */
 	u64 apic_base;		/* IA32_APIC_BASE */
 	u64 cr8;		/* without an in-kernel irqchip; see ost_get_cr8() */
 	u64 pat;

@@ -15,6 +15,7 @@
 #include "hw.h"
 #include "ioctl.h"
 #include "mmu/dirty_ring.h"
+#include "msr_filter.h"
 #include "system.h"
 #include "vcpu.h"
 #include "vm.h"
@@ -97,6 +98,7 @@ static void vm_free(struct ost_vm *vm)
 	ost_coalesced_destroy(vm);
 	ost_bus_destroy(&vm->pio_bus);
 	ost_bus_destroy(&vm->mmio_bus);
+	ost_msr_filter_destroy(vm);
 	ost_backend->vm_destroy(vm);
 	srcu_barrier(&vm->srcu);
 	cleanup_srcu_struct(&vm->srcu);
@@ -392,6 +394,28 @@ static int vm_set_clock(void *vm, void *arg)
 	return ost_clock_set(vm, arg);
 }
 
+static int vm_set_msr_filter(void *vm, void *arg)
+{
+	return ost_msr_filter_set(vm, arg);
+}
+
+static long vm_set_tsc_khz(void *vm, unsigned long arg)
+{
+	return arg > U32_MAX ? -EINVAL : ost_clock_set_default_khz(vm, arg);
+}
+
+static long vm_get_tsc_khz(void *obj, unsigned long arg)
+{
+	struct ost_vm *vm = obj;
+
+	return READ_ONCE(vm->clock.default_tsc_khz);
+}
+
+static long vm_get_stats_fd(void *vm, unsigned long arg)
+{
+	return ost_stats_fd(vm, NULL);
+}
+
 static int vm_enable_cap(void *vm, void *arg)
 {
 	return ost_vm_enable_cap(vm, arg);
@@ -423,11 +447,15 @@ static const struct ost_ioctl vm_ioctls[] = {
 	{ .cmd = KVM_GET_CLOCK, .copy = OST_OUT, .fn = vm_get_clock },
 	{ .cmd = KVM_GET_PIT2, .copy = OST_OUT, .fn = vm_get_pit2 },
 	{ .cmd = KVM_SET_PIT2, .copy = OST_IN, .fn = vm_set_pit2 },
+	{ .cmd = KVM_SET_TSC_KHZ, .raw = vm_set_tsc_khz },
+	{ .cmd = KVM_GET_TSC_KHZ, .raw = vm_get_tsc_khz },
 	{ .cmd = KVM_ENABLE_CAP, .copy = OST_IN, .fn = vm_enable_cap },
 	{ .cmd = KVM_CLEAR_DIRTY_LOG, .copy = OST_IN, .fn = vm_clear_dirty_log },
 	{ .cmd = KVM_RESET_DIRTY_RINGS, .raw = vm_reset_dirty_rings },
 	{ .cmd = KVM_SET_BOOT_CPU_ID, .raw = vm_set_boot_cpu_id },
 	{ .cmd = KVM_SIGNAL_MSI, .copy = OST_IN, .fn = vm_signal_msi },
+	{ .cmd = KVM_X86_SET_MSR_FILTER, .copy = OST_IN, .fn = vm_set_msr_filter },
+	{ .cmd = KVM_GET_STATS_FD, .raw = vm_get_stats_fd },
 };
 
 static struct ost_ioctl_table vm_table = {

@@ -69,6 +69,12 @@ struct ost_vm {
 	u64 hypercall_exits;	/* KVM_CAP_EXIT_HYPERCALL: bits of KVM_HC_* [READ_ONCE] */
 	gpa_t tss_addr;		/* KVM_SET_TSS_ADDR */
 	gpa_t identity_map_addr;
+
+	struct ost_msr_filter __rcu *msr_filter; /* NULL without; vm->srcu, written under lock */
+	u32 msr_user_exits;	/* KVM_MSR_EXIT_REASON_* [READ_ONCE] */
+	u64 disabled_quirks;	/* KVM_X86_QUIRK_* that there are here [READ_ONCE] */
+	bool hides_platform_info; /* MSR_PLATFORM_INFO, from guests [READ_ONCE] */
+	bool exits_on_emulation_failure; /* also for user mode's instructions [READ_ONCE] */
 };
 
 /* Hypercalls that a VMM may have for itself (KVM_CAP_EXIT_HYPERCALL). */

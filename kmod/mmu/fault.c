@@ -369,9 +369,31 @@ static void map_mmio(struct fault *fault)
 	free_table_pages(fault);
 }
 
+/* Looks the page up in the VMM's address space and maps it. */
+static enum ost_fault_result map_from_host(struct fault *fault)
+{
+	enum ost_fault_result result;
+
+	fault->seq = READ_ONCE(fault->vm->mmu.invalidate_seq);
+	/* The page is looked up after that; pairs with mmu->lock in the notifier. */
+	smp_rmb();
+	if (fault->atomic) {
+		if (!get_page_fast(fault))
+			return OST_FAULT_AGAIN;
+	} else {
+		/* An atomic attempt has failed a moment ago, or nobody has a reason to expect one to succeed. */
+		result = get_page_slow(fault);
+		if (result != OST_FAULT_FIXED)
+			return result;
+	}
+	result = map_page(fault, try_map);
+	put_page(fault->page);
+	free_table_pages(fault);
+	return result;
+}
+
 static enum ost_fault_result resolve(struct ost_vcpu *vcpu, struct fault *fault)
 {
-	struct ost_mmu *mmu = &fault->vm->mmu;
 	enum ost_fault_result result;
 
 	result = find_slot(vcpu, fault);
@@ -381,28 +403,26 @@ static enum ost_fault_result resolve(struct ost_vcpu *vcpu, struct fault *fault)
 		return result;
 	if (fault->overlay) {
 		result = map_page(fault, try_map_overlay);
-		goto free_cache;
+		free_table_pages(fault);
+		return result;
 	}
 	if (fault->atomic && already_mapped(fault))
 		return OST_FAULT_FIXED;
+	return map_from_host(fault);
+}
 
-	fault->seq = READ_ONCE(mmu->invalidate_seq);
-	/* The page is looked up after that; pairs with mmu->lock in the notifier. */
-	smp_rmb();
-	if (fault->atomic) {
-		if (!get_page_fast(fault))
-			return OST_FAULT_AGAIN;
-	} else {
-		/* An atomic attempt has failed a moment ago. */
-		result = get_page_slow(fault);
-		if (result != OST_FAULT_FIXED)
-			return result;
-	}
-	result = map_page(fault, try_map);
-	put_page(fault->page);
-free_cache:
-	free_table_pages(fault);
-	return result;
+enum ost_fault_result ost_mmu_pre_fault(struct ost_vcpu *vcpu, gfn_t gfn)
+{
+	struct fault fault = { .vm = vcpu->vm, .gfn = gfn };
+	struct ost_mmu *mmu = &vcpu->vm->mmu;
+	bool mapped;
+
+	if (find_slot(vcpu, &fault) != OST_FAULT_FIXED || fault.overlay)
+		return OST_FAULT_MMIO;
+	read_lock(&mmu->lock);
+	mapped = fault.generation == mmu->generation && ost_table_allows(&mmu->table, gfn, false);
+	read_unlock(&mmu->lock);
+	return mapped ? OST_FAULT_FIXED : map_from_host(&fault);
 }
 
 bool ost_mmio_page_known(struct ost_vcpu *vcpu, gpa_t gpa)

@@ -116,6 +116,12 @@ bool ost_mmio_page_known(struct ost_vcpu *vcpu, gpa_t gpa);
 enum ost_fault_result ost_mmu_fault(struct ost_vcpu *vcpu, gpa_t gpa, u32 flags);
 
 /*
+ * Maps the page as a read of the guest's would, where it is not mapped yet: OST_FAULT_AGAIN when it lost a race
+ * and has to be called again, OST_FAULT_MMIO where no slot is. Not counted. May sleep. [vcpu]
+ */
+enum ost_fault_result ost_mmu_pre_fault(struct ost_vcpu *vcpu, gfn_t gfn);
+
+/*
  * Access to guest physical memory from the kernel, through the slots and the owner's address space
  * (dirty-marked). 0, or -EFAULT when a part has no slot (or is read-only, for writes) or its memory
  * can't be had. [vcpu] (may sleep) by a thread of the owner's mm. Takes vm->srcu itself.

@@ -51,6 +51,7 @@ const struct ost_backend ost_svm_backend = {
 
 	.get_msr = ost_svm_get_msr,
 	.set_msr = ost_svm_set_msr,
+	.msr_filter_changed = ost_svm_msr_filter_changed,
 
 	.get_interrupt_shadow = ost_svm_get_interrupt_shadow,
 	.set_interrupt_shadow = ost_svm_set_interrupt_shadow,

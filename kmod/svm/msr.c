@@ -35,19 +35,25 @@ static int msrpm_bit(u32 index)
 	return -1;
 }
 
-static void intercept_msr(struct ost_svm_vcpu *svm, u32 index, bool on)
+static void intercept_access(struct ost_svm_vcpu *svm, u32 index, bool write, bool on)
 {
 	int bit = msrpm_bit(index);
 
 	if (WARN_ON_ONCE(bit < 0))
 		return;
-	if (on) {
-		__set_bit(bit, svm->msrpm);
-		__set_bit(bit + 1, svm->msrpm);
-	} else {
-		__clear_bit(bit, svm->msrpm);
-		__clear_bit(bit + 1, svm->msrpm);
-	}
+	/* What the VMM has denied has to exit. */
+	if (svm->vcpu.msr_filtered && !ost_msr_filter_allows(&svm->vcpu, index, write))
+		on = true;
+	if (on)
+		__set_bit(bit + write, svm->msrpm);
+	else
+		__clear_bit(bit + write, svm->msrpm);
+}
+
+static void intercept_msr(struct ost_svm_vcpu *svm, u32 index, bool on)
+{
+	intercept_access(svm, index, false, on);
+	intercept_access(svm, index, true, on);
 }
 
 /*
@@ -68,6 +74,11 @@ void ost_svm_update_msrpm(struct ost_svm_vcpu *svm)
 		intercept_msr(svm, direct_msrs[i], false);
 	intercept_msr(svm, MSR_IA32_SPEC_CTRL, !svm->vcpu.spec_ctrl_direct);
 	ost_vmcb_dirty(svm->vmcb, CLEAN_PERMISSIONS);
+}
+
+void ost_svm_msr_filter_changed(struct ost_vcpu *vcpu)
+{
+	ost_svm_update_msrpm(to_svm(vcpu));
 }
 
 /* NULL when it is not one of the VMCB's plain 64-bit fields. */

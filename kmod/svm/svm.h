@@ -166,6 +166,7 @@ int ost_svm_msrpm_alloc(struct ost_svm_vcpu *svm);
 void ost_svm_msrpm_free(struct ost_svm_vcpu *svm);
 /* Which MSRs the guest reaches without an exit, as its CPUID and its use of SPEC_CTRL stand. */
 void ost_svm_update_msrpm(struct ost_svm_vcpu *svm);
+void ost_svm_msr_filter_changed(struct ost_vcpu *vcpu);
 int ost_svm_get_msr(struct ost_vcpu *vcpu, u32 index, u64 *data);
 int ost_svm_set_msr(struct ost_vcpu *vcpu, u32 index, u64 data);
 

@@ -54,6 +54,7 @@ const struct ost_backend ost_vmx_backend = {
 
 	.get_msr = ost_vmx_get_msr,
 	.set_msr = ost_vmx_set_msr,
+	.msr_filter_changed = ost_vmx_msr_filter_changed,
 
 	.get_interrupt_shadow = ost_vmx_get_interrupt_shadow,
 	.set_interrupt_shadow = ost_vmx_set_interrupt_shadow,

@@ -35,13 +35,19 @@ static void intercept_access(void *bitmap, u32 bit, bool on)
 		__clear_bit(bit, bitmap);
 }
 
+/* Did the VMM deny it? Then it has to exit. */
+static bool denied(struct ost_vmx_vcpu *vmx, u32 index, bool write)
+{
+	return vmx->vcpu.msr_filtered && !ost_msr_filter_allows(&vmx->vcpu, index, write);
+}
+
 static void intercept_msr(struct ost_vmx_vcpu *vmx, u32 index, bool on)
 {
 	void *reads = vmx->msr_bitmap + (index >= HIGH_MSRS ? BITMAP_HIGH : 0);
 	u32 bit = index & 0x1fff;
 
-	intercept_access(reads, bit, on);
-	intercept_access(reads + BITMAP_WRITES, bit, on);
+	intercept_access(reads, bit, on || denied(vmx, index, false));
+	intercept_access(reads + BITMAP_WRITES, bit, on || denied(vmx, index, true));
 }
 
 /*
@@ -90,6 +96,11 @@ void ost_vmx_update_msr_bitmap(struct ost_vmx_vcpu *vmx)
 	for (i = 0; i < ARRAY_SIZE(cstate_msrs); i++)
 		intercept_access(vmx->msr_bitmap, cstate_msrs[i],
 				 !(vcpu->vm->disabled_exits & KVM_X86_DISABLE_EXITS_CSTATE));
+}
+
+void ost_vmx_msr_filter_changed(struct ost_vcpu *vcpu)
+{
+	ost_vmx_update_msr_bitmap(to_vmx(vcpu));
 }
 
 /* -1 when it is not in a field of the VMCS. */

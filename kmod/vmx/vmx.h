@@ -301,6 +301,7 @@ int ost_vmx_msr_bitmap_alloc(struct ost_vmx_vcpu *vmx);
 void ost_vmx_msr_bitmap_free(struct ost_vmx_vcpu *vmx);
 /* Which MSRs the guest reaches without an exit, as its CPUID and its use of SPEC_CTRL stand. */
 void ost_vmx_update_msr_bitmap(struct ost_vmx_vcpu *vmx);
+void ost_vmx_msr_filter_changed(struct ost_vcpu *vcpu);
 int ost_vmx_get_msr(struct ost_vcpu *vcpu, u32 index, u64 *data);
 int ost_vmx_set_msr(struct ost_vcpu *vcpu, u32 index, u64 data);
 

@@ -13,6 +13,9 @@ struct call {
 static const struct call sys_calls[] = {
 	CALL(KVM_GET_SUPPORTED_CPUID),
 	CALL(KVM_GET_MSR_INDEX_LIST),
+	CALL(KVM_GET_EMULATED_CPUID),
+	CALL(KVM_HAS_DEVICE_ATTR),
+	CALL(KVM_GET_DEVICE_ATTR),
 };
 
 static const struct call vm_calls[] = {
@@ -34,6 +37,7 @@ static const struct call vm_calls[] = {
 	CALL(KVM_IOEVENTFD),
 	CALL(KVM_GET_CLOCK),
 	CALL(KVM_SET_CLOCK),
+	CALL(KVM_X86_SET_MSR_FILTER),
 };
 
 static const struct call vcpu_calls[] = {
@@ -47,6 +51,9 @@ static const struct call vcpu_calls[] = {
 	CALL(KVM_SET_FPU),
 	CALL(KVM_GET_XSAVE),
 	CALL(KVM_SET_XSAVE),
+	CALL(KVM_HAS_DEVICE_ATTR),
+	CALL(KVM_GET_DEVICE_ATTR),
+	CALL(KVM_SET_DEVICE_ATTR),
 	CALL(KVM_GET_XCRS),
 	CALL(KVM_SET_XCRS),
 	CALL(KVM_GET_LAPIC),

@@ -492,6 +492,7 @@ int main(int argc, char **argv)
 	add_ops(vm_ops);
 	add_ops(vcpu_ops);
 	add_ops(memory_ops);
+	add_ops(msr_ops);
 	add_ops(other_ops);
 	sched_getaffinity(0, sizeof(cpus), &cpus);
 	progress = mmap(NULL, sizeof(*progress), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,

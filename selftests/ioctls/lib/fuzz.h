@@ -64,7 +64,7 @@ struct op {
 };
 
 /* Each of these files has a list, which ends with a row without a name. */
-extern const struct op vm_ops[], vcpu_ops[], memory_ops[], other_ops[];
+extern const struct op vm_ops[], vcpu_ops[], memory_ops[], msr_ops[], other_ops[];
 
 /*
  * world_setup() - A VM with memory, a vCPU or more and guest code in tables' first places, as the

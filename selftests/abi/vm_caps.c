@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Small capabilities of a VM: MSR_PLATFORM_INFO, quirks, the TSC's frequency that its vCPUs begin with. */
+#include "kselftest_harness.h"
+#include "msr_guest.h"
+
+#define MSR_PLATFORM_INFO	0xce
+#define APIC_LVT0		0x350
+
+FIXTURE(vm_caps)
+{
+	struct vm vm;
+};
+
+FIXTURE_SETUP(vm_caps)
+{
+	ASSERT_EQ(0, vm_open(&self->vm, VM_MEMORY | VM_IRQCHIP))
+		TH_LOG("%s: %s", dev_path(), strerror(errno));
+}
+
+FIXTURE_TEARDOWN(vm_caps)
+{
+	vm_close(&self->vm);
+}
+
+static int enable(struct vm *vm, uint32_t cap, uint64_t arg)
+{
+	struct kvm_enable_cap enable = { .cap = cap, .args[0] = arg };
+
+	return ioctl(vm->fd, KVM_ENABLE_CAP, &enable);
+}
+
+TEST_F(vm_caps, msr_platform_info)
+{
+	struct vcpu *vcpu = vm_add_vcpu(&self->vm);
+	uint64_t value;
+
+	ASSERT_NE(NULL, vcpu);
+	ASSERT_EQ(0, vcpu_cpuid_all(&self->vm, vcpu));
+	ASSERT_EQ(0, msr_guest_load(&self->vm, vcpu));
+	ASSERT_EQ(1, has_cap(&self->vm, KVM_CAP_MSR_PLATFORM_INFO));
+	EXPECT_EQ(GUEST_DONE, msr_guest_read(vcpu, MSR_PLATFORM_INFO, &value));
+	EXPECT_EQ(1ULL << 31, value);
+	EXPECT_EQ(GUEST_GP, msr_guest_write(vcpu, MSR_PLATFORM_INFO, value));
+	ASSERT_EQ(0, enable(&self->vm, KVM_CAP_MSR_PLATFORM_INFO, 0));
+	EXPECT_EQ(GUEST_GP, msr_guest_read(vcpu, MSR_PLATFORM_INFO, &value));
+	EXPECT_EQ(1, vcpu_get_msr(vcpu, MSR_PLATFORM_INFO, &value));
+	ASSERT_EQ(0, enable(&self->vm, KVM_CAP_MSR_PLATFORM_INFO, 1));
+	EXPECT_EQ(GUEST_DONE, msr_guest_read(vcpu, MSR_PLATFORM_INFO, &value));
+}
+
+static uint32_t lvt0(struct vcpu *vcpu)
+{
+	struct kvm_lapic_state apic;
+
+	return ioctl(vcpu->fd, KVM_GET_LAPIC, &apic) ? 0 : *(uint32_t *)(apic.regs + APIC_LVT0);
+}
+
+TEST_F(vm_caps, quirk_lint0)
+{
+	int quirks = has_cap(&self->vm, KVM_CAP_DISABLE_QUIRKS2);
+	struct vcpu *vcpu;
+
+	EXPECT_EQ(1, has_cap(&self->vm, KVM_CAP_DISABLE_QUIRKS));
+	ASSERT_EQ(KVM_X86_QUIRK_LINT0_REENABLED, quirks & KVM_X86_QUIRK_LINT0_REENABLED);
+	EXPECT_EQ(-1, enable(&self->vm, KVM_CAP_DISABLE_QUIRKS2, (uint32_t)quirks | 1u << 30));
+	EXPECT_EQ(EINVAL, errno);
+	ASSERT_EQ(0, enable(&self->vm, KVM_CAP_DISABLE_QUIRKS2, KVM_X86_QUIRK_LINT0_REENABLED));
+	vcpu = vm_add_vcpu(&self->vm);
+	ASSERT_NE(NULL, vcpu);
+	EXPECT_EQ(0x10000, lvt0(vcpu));
+}
+
+TEST_F(vm_caps, quirk_lint0_by_the_older_way)
+{
+	struct vcpu *vcpu;
+
+	ASSERT_EQ(0, enable(&self->vm, KVM_CAP_DISABLE_QUIRKS, KVM_X86_QUIRK_LINT0_REENABLED));
+	vcpu = vm_add_vcpu(&self->vm);
+	ASSERT_NE(NULL, vcpu);
+	EXPECT_EQ(0x10000, lvt0(vcpu));
+}
+
+TEST_F(vm_caps, quirks_are_on)
+{
+	struct vcpu *vcpu = vm_add_vcpu(&self->vm);
+
+	ASSERT_NE(NULL, vcpu);
+	EXPECT_EQ(0x700, lvt0(vcpu));
+}
+
+TEST_F(vm_caps, tsc_frequency)
+{
+	int khz = ioctl(self->vm.fd, KVM_GET_TSC_KHZ, 0);
+	struct vcpu *vcpu;
+
+	ASSERT_LT(0, khz);
+	EXPECT_EQ(0, ioctl(self->vm.fd, KVM_SET_TSC_KHZ, khz));
+	EXPECT_EQ(0, ioctl(self->vm.fd, KVM_SET_TSC_KHZ, 0));
+	EXPECT_EQ(khz, ioctl(self->vm.fd, KVM_GET_TSC_KHZ, 0));
+	if (!has_cap(&self->vm, KVM_CAP_VM_TSC_CONTROL)) {
+		if (!dev_is_reference()) {
+			EXPECT_EQ(-1, ioctl(self->vm.fd, KVM_SET_TSC_KHZ, khz / 2));
+			EXPECT_EQ(EINVAL, errno);
+		}
+		SKIP(return, "the CPU does not scale");
+	}
+	ASSERT_EQ(0, ioctl(self->vm.fd, KVM_SET_TSC_KHZ, khz / 2));
+	EXPECT_EQ(khz / 2, ioctl(self->vm.fd, KVM_GET_TSC_KHZ, 0));
+	vcpu = vm_add_vcpu(&self->vm);
+	ASSERT_NE(NULL, vcpu);
+	EXPECT_EQ(khz / 2, ioctl(vcpu->fd, KVM_GET_TSC_KHZ, 0));
+	if (!dev_is_reference()) {
+		EXPECT_EQ(-1, ioctl(self->vm.fd, KVM_SET_TSC_KHZ, khz));
+		EXPECT_EQ(EINVAL, errno);
+		EXPECT_EQ(-1, ioctl(self->vm.fd, KVM_SET_TSC_KHZ, 0x100000001UL));
+		EXPECT_EQ(EINVAL, errno);
+	}
+}
+
+TEST_HARNESS_MAIN
