@@ -156,6 +156,16 @@ static inline bool ost_has_smt_rsb_bug(void)
 #endif
 }
 
+/* KVM_EXIT_HYPERCALL: `longmode` until 6.5, flags since. */
+static inline void ost_hypercall_set_mode64(struct kvm_run *run, bool mode64)
+{
+#ifdef KVM_EXIT_HYPERCALL_LONG_MODE
+	run->hypercall.flags = mode64 ? KVM_EXIT_HYPERCALL_LONG_MODE : 0;
+#else
+	run->hypercall.longmode = mode64;
+#endif
+}
+
 /* A guest ran: where VMSCAPE is mitigated, the VMM gets clean branch predictors. [irqoff] */
 static inline void ost_ibpb_before_user(void)
 {

@@ -32,16 +32,6 @@ struct kvm_userspace_memory_region2 {
 #define KVM_CAP_X86_APIC_BUS_CYCLES_NS 237
 #endif
 
-/* KVM_EXIT_HYPERCALL: `longmode` until 6.5, flags since. */
-static inline void ost_hypercall_set_mode64(struct kvm_run *run, bool mode64)
-{
-#ifdef KVM_EXIT_HYPERCALL_LONG_MODE
-	run->hypercall.flags = mode64 ? KVM_EXIT_HYPERCALL_LONG_MODE : 0;
-#else
-	run->hypercall.longmode = mode64;
-#endif
-}
-
 #ifndef KVM_EXIT_MEMORY_FAULT
 #define KVM_EXIT_MEMORY_FAULT 39
 #endif

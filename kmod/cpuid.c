@@ -22,6 +22,7 @@
 #include "fpu.h"
 #include "trace.h"
 #include "vcpu.h"
+#include "vm.h"
 
 enum cpuid_reg { EAX, EBX, ECX, EDX };
 
@@ -662,6 +663,25 @@ static bool linear_width_valid(const struct ost_cpuid *c)
 	return width == 0 || width == 48 || width == 57;
 }
 
+/* A kick of another vCPU's (PV_UNHALT) would not wake one whose HLT does not exit. */
+static void hide_unhalt(struct ost_vcpu *vcpu, struct ost_cpuid *c)
+{
+	const struct kvm_cpuid_entry2 *signature;
+	u32 i;
+
+	if (!(vcpu->vm->disabled_exits & KVM_X86_DISABLE_EXITS_HLT))
+		return;
+	for (i = 0; i < c->nr; i++) {
+		struct kvm_cpuid_entry2 *e = &c->entries[i];
+
+		if ((e->function & 0xffff00ff) != KVM_CPUID_FEATURES)
+			continue;
+		signature = find(c->entries, c->nr, e->function - 1, 0);
+		if (signature && !memcmp(&signature->ebx, KVM_SIGNATURE, 12))
+			e->eax &= ~BIT(KVM_FEATURE_PV_UNHALT);
+	}
+}
+
 int ost_cpuid_set(struct ost_vcpu *vcpu, struct kvm_cpuid2 __user *user)
 {
 	struct ost_cpuid c = { .faults = vcpu->cpuid.faults };
@@ -677,6 +697,7 @@ int ost_cpuid_set(struct ost_vcpu *vcpu, struct kvm_cpuid2 __user *user)
 		if (IS_ERR(c.entries))
 			return PTR_ERR(c.entries);
 		c.nr = normalise(c.entries, nr);
+		hide_unhalt(vcpu, &c);
 	}
 	r = -EINVAL;
 	if (!linear_width_valid(&c))

@@ -8,7 +8,7 @@
 #include <linux/sched.h>
 #include <asm/apicdef.h>
 #include "backend.h"
-#include "compat_kvm.h"
+#include "compat.h"
 #include "exit.h"
 #include "irqchip/irqchip.h"
 #include "pv.h"
