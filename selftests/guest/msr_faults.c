@@ -60,6 +60,7 @@ static bool read_only(uint32_t index)
 {
 	switch (index) {
 	case 0x8b:		/* the microcode's revision: Intel's guests clear it */
+	case 0xce:		/* MSR_PLATFORM_INFO */
 	case 0x10a:		/* IA32_ARCH_CAPABILITIES */
 	case 0xcf:		/* IA32_CORE_CAPABILITIES */
 	case 0x345:		/* IA32_PERF_CAPABILITIES */
