@@ -182,8 +182,9 @@ static int take_group(struct ost_vm *vm, const struct ost_memslot *slot, u64 gro
 	write_lock(&vm->mmu.lock);
 	for (i = 0; i < nr; i++) {
 		words[i] = 0;
-		if (READ_ONCE(log->bitmap[first_word + i]))
-			words[i] = xchg(&log->bitmap[first_word + i], 0);
+		if (!READ_ONCE(log->bitmap[first_word + i]))
+			continue;
+		words[i] = xchg(&log->bitmap[first_word + i], 0);
 		*flush |= protect_word(vm, slot->base_gfn + (first_word + i) * BITS_PER_LONG,
 				       words[i]);
 	}

@@ -369,12 +369,24 @@ static void map_mmio(struct fault *fault)
 	free_table_pages(fault);
 }
 
-/* Looks the page up in the VMM's address space and maps it. */
-static enum ost_fault_result map_from_host(struct fault *fault)
+static enum ost_fault_result resolve(struct ost_vcpu *vcpu, struct fault *fault)
 {
+	struct ost_mmu *mmu = &fault->vm->mmu;
 	enum ost_fault_result result;
 
-	fault->seq = READ_ONCE(fault->vm->mmu.invalidate_seq);
+	result = find_slot(vcpu, fault);
+	if (fault->no_slot)
+		map_mmio(fault);
+	if (result != OST_FAULT_FIXED)
+		return result;
+	if (fault->overlay) {
+		result = map_page(fault, try_map_overlay);
+		goto free_cache;
+	}
+	if (fault->atomic && already_mapped(fault))
+		return OST_FAULT_FIXED;
+
+	fault->seq = READ_ONCE(mmu->invalidate_seq);
 	/* The page is looked up after that; pairs with mmu->lock in the notifier. */
 	smp_rmb();
 	if (fault->atomic) {
@@ -388,41 +400,9 @@ static enum ost_fault_result map_from_host(struct fault *fault)
 	}
 	result = map_page(fault, try_map);
 	put_page(fault->page);
+free_cache:
 	free_table_pages(fault);
 	return result;
-}
-
-static enum ost_fault_result resolve(struct ost_vcpu *vcpu, struct fault *fault)
-{
-	enum ost_fault_result result;
-
-	result = find_slot(vcpu, fault);
-	if (fault->no_slot)
-		map_mmio(fault);
-	if (result != OST_FAULT_FIXED)
-		return result;
-	if (fault->overlay) {
-		result = map_page(fault, try_map_overlay);
-		free_table_pages(fault);
-		return result;
-	}
-	if (fault->atomic && already_mapped(fault))
-		return OST_FAULT_FIXED;
-	return map_from_host(fault);
-}
-
-enum ost_fault_result ost_mmu_pre_fault(struct ost_vcpu *vcpu, gfn_t gfn)
-{
-	struct fault fault = { .vm = vcpu->vm, .gfn = gfn };
-	struct ost_mmu *mmu = &vcpu->vm->mmu;
-	bool mapped;
-
-	if (find_slot(vcpu, &fault) != OST_FAULT_FIXED || fault.overlay)
-		return OST_FAULT_MMIO;
-	read_lock(&mmu->lock);
-	mapped = fault.generation == mmu->generation && ost_table_allows(&mmu->table, gfn, false);
-	read_unlock(&mmu->lock);
-	return mapped ? OST_FAULT_FIXED : map_from_host(&fault);
 }
 
 bool ost_mmio_page_known(struct ost_vcpu *vcpu, gpa_t gpa)
@@ -468,4 +448,23 @@ enum ost_fault_result ost_mmu_fault(struct ost_vcpu *vcpu, gpa_t gpa, u32 flags)
 	}
 	trace_ost_page_fault(vcpu, gpa, flags, result);
 	return result;
+}
+
+enum ost_fault_result ost_mmu_pre_fault(struct ost_vcpu *vcpu, gfn_t gfn)
+{
+	struct ost_mmu *mmu = &vcpu->vm->mmu;
+	gpa_t gpa = gfn << PAGE_SHIFT;
+	enum ost_fault_result result;
+	bool mapped;
+
+	if (!ost_gpa_has_slot(vcpu->vm, gpa, false))
+		return OST_FAULT_MMIO;
+	read_lock(&mmu->lock);
+	mapped = ost_table_allows(&mmu->table, gfn, false);
+	read_unlock(&mmu->lock);
+	if (mapped)
+		return OST_FAULT_FIXED;
+	result = ost_mmu_fault(vcpu, gpa, 0);
+	/* That is also what comes of a lost race, which a guest finds out by faulting again. */
+	return result == OST_FAULT_FIXED ? OST_FAULT_AGAIN : result;
 }
