@@ -116,8 +116,8 @@ bool ost_mmio_page_known(struct ost_vcpu *vcpu, gpa_t gpa);
 enum ost_fault_result ost_mmu_fault(struct ost_vcpu *vcpu, gpa_t gpa, u32 flags);
 
 /*
- * Maps the page as a read of the guest's would, where it is not mapped yet: OST_FAULT_AGAIN when it lost a race
- * and has to be called again, OST_FAULT_MMIO where no slot is. Not counted. May sleep. [vcpu]
+ * Maps the page as a read of the guest's would, and counts as such, where it is not mapped yet. OST_FAULT_AGAIN: to be
+ * called again, to see that it is; OST_FAULT_MMIO where no slot is. May sleep. [vcpu]
  */
 enum ost_fault_result ost_mmu_pre_fault(struct ost_vcpu *vcpu, gfn_t gfn);
 
