@@ -60,7 +60,7 @@ clean-cache:			## Remove what was downloaded or slow to make
 test: deps-build deps-host deps-test deps-fuzz	## All tests, on both kinds of hosts; KERNEL=6.1|6.12|7.3|debug all on that one
 	@selftests/run $(run-options) $(if $(T),--only '$(T)',$(if $(kernel-option),,--everywhere)) build unit fuzz abi guest linux host ioctls
 
-test-build test-unit test-abi test-guest test-linux test-host test-ioctls: test-%: deps-build deps-host deps-test
+test-build test-unit test-abi test-guest test-linux test-host test-ioctls test-foreign: test-%: deps-build deps-host deps-test
 	@selftests/run $(run-options) $(if $(T),--only '$(T)') $*
 
 test-build:			## The module builds for every supported kernel, without a warning
@@ -69,6 +69,7 @@ test-abi:			## Each ioctl's contract, in an emulated host
 test-guest:			## Bare-metal guests, in an emulated host
 test-linux:			## Whole Debian guests, in an emulated host
 test-host:			## What happens to the host under its guests: CPUs, suspend, reboot, kexec, panic, memory. COUNT=repeats
+test-foreign:			## Debian's stock QEMU 10.0 and 7.2 on the device node, in an emulated host. COUNT=repeats
 test-ioctls:			## Random ioctls from several threads, in an emulated host. SEED=
 
 soak: deps-build deps-host	## The same by the hour: HOURS=, SEED=, VENDOR=, KERNEL= (debug finds most)
@@ -111,4 +112,4 @@ deps-%:
 	@scripts/deps $*
 
 .PHONY: run install all module vmm clean clean-cache test test-build test-unit test-abi test-guest test-linux \
-	test-host test-ioctls test-fuzz soak debug-kernel bench bench-check check fuzz shell debug help
+	test-host test-ioctls test-foreign test-fuzz soak debug-kernel bench bench-check check fuzz shell debug help

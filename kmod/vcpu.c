@@ -507,6 +507,15 @@ static int set_lapic(void *obj, void *arg)
 	return vcpu->apic ? ost_lapic_set(vcpu, arg) : -EINVAL;
 }
 
+/* QEMU says "none" at each reset. Another needs TPR accesses that are reported, which there are not. */
+static int set_vapic_addr(void *obj, void *arg)
+{
+	const struct kvm_vapic_addr *vapic = arg;
+	struct ost_vcpu *vcpu = obj;
+
+	return vcpu->apic && !vapic->vapic_addr ? 0 : -EINVAL;
+}
+
 static int get_mp_state(void *vcpu, void *arg)
 {
 	return ost_get_mp_state(vcpu, arg);
@@ -687,6 +696,7 @@ static const struct ost_ioctl vcpu_ioctls[] = {
 	{ .cmd = KVM_X86_SETUP_MCE, .copy = OST_IN, .fn = setup_mce },
 	{ .cmd = KVM_X86_SET_MCE, .copy = OST_IN, .fn = set_mce },
 	{ .cmd = KVM_SET_GUEST_DEBUG, .copy = OST_IN, .fn = set_guest_debug },
+	{ .cmd = KVM_SET_VAPIC_ADDR, .copy = OST_IN, .fn = set_vapic_addr },
 	{ .cmd = KVM_GET_MP_STATE, .copy = OST_OUT, .fn = get_mp_state },
 	{ .cmd = KVM_SET_MP_STATE, .copy = OST_IN, .fn = set_mp_state },
 	{ .cmd = KVM_NMI, .raw = nmi },

@@ -42,7 +42,7 @@ def base(image, modules, init):
         archive.device("dev/console", 5, 1)
         archive.device("dev/null", 1, 3, 0o666)
         archive.file("bin/busybox", binary, 0o755)
-        for applet in _applets():
+        for applet in applets():
             archive.link(applet, "/bin/busybox")
         archive.file("init", script, 0o755)
         archive.file("etc/passwd", "root:x:0:0:root:/root:/bin/sh\n")
@@ -56,6 +56,6 @@ def base(image, modules, init):
     return cache.entry(f"initramfs/{pathlib.Path(init).name}-{key.hexdigest()[:16]}", make)
 
 
-def _applets():
+def applets():
     done = subprocess.run([busybox(), "--list-full"], capture_output=True, text=True, check=True)
     return [path for path in done.stdout.split() if path != "bin/busybox"]

@@ -209,4 +209,17 @@ TEST_F(lapic, low_vectors_in_irr)
 	EXPECT_EQ(0x8001U, *reg(&self->s, APIC_IRR));
 }
 
+/* "None" is taken at any time, as QEMU says so at each reset. */
+TEST_F(lapic, vapic_address)
+{
+	struct kvm_vapic_addr vapic = { .vapic_addr = 0 };
+
+	EXPECT_EQ(0, ioctl(self->vcpu->fd, KVM_SET_VAPIC_ADDR, &vapic));
+	EXPECT_EQ(-1, ioctl(self->vcpu->fd, KVM_SET_VAPIC_ADDR, bad_pointer()));
+	EXPECT_EQ(EFAULT, errno);
+	vapic.vapic_addr = ~0ull - 4095;
+	EXPECT_EQ(-1, ioctl(self->vcpu->fd, KVM_SET_VAPIC_ADDR, &vapic));
+	EXPECT_EQ(EINVAL, errno);
+}
+
 TEST_HARNESS_MAIN

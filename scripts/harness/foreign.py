@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Stock QEMU as a device model inside an emulated host: a tree with Debian's 10.0 and 7.2, to run tests in.
+
+The tree is small enough for hosts that can share no folder: of the packages it has the programs, the libraries that they
+name, and the firmware of x86 machines; and busybox for the tests' own scripts. qemu-10 and qemu-7 in its /bin start them.
+"""
+
+import hashlib
+import pathlib
+import re
+import shutil
+import subprocess
+
+from . import cache, debian, initramfs
+
+_SUITE = "bookworm"
+_CLOSURE = ["qemu-system-x86", "qemu-system-data", "qemu-utils", "seabios"]
+_NEWER = {"qemu-10": ("bookworm-backports", ["qemu-system-x86", "qemu-system-data"])}
+_FIRMWARE = ["bios-256k.bin", "bios-microvm.bin", "vgabios-stdvga.bin", "kvmvapic.bin", "linuxboot.bin", "linuxboot_dma.bin",
+             "multiboot.bin", "multiboot_dma.bin", "pvh.bin", "qboot.rom", "vgabios-bochs-display.bin"]
+_BINARY = "usr/bin/qemu-system-x86_64"
+_LOADER = "lib64/ld-linux-x86-64.so.2"
+_LIBRARIES = ["lib/x86_64-linux-gnu", "usr/lib/x86_64-linux-gnu"]
+_FOLDERS = ["bin", "dev", "etc", "proc", "sys", "tmp", "run", "root", "host", "lib64", "lib", "var/tmp"]
+
+
+def _needed(binary):
+    """The shared libraries that a program or library names."""
+    shown = subprocess.run(["readelf", "-d", binary], capture_output=True, text=True, check=True).stdout
+    return re.findall(r"\(NEEDED\).*\[(.*)\]", shown)
+
+
+def _copy_libraries(packages, binaries, tree):
+    """Copy into the tree what these programs are linked with, directly or not."""
+    todo = list(binaries)
+    done = set()
+    while todo:
+        for name in _needed(todo.pop()):
+            if name in done:
+                continue
+            done.add(name)
+            path = next((found for found in (packages / folder / name for folder in _LIBRARIES) if found.exists()), None)
+            if not path:
+                raise cache.Failure(f"QEMU wants {name}, which none of its packages has")
+            shutil.copy(path, tree / "lib" / name)
+            todo.append(path)
+    shutil.copy(packages / _LOADER, tree / _LOADER)
+
+
+def _copy_firmware(packages, folder):
+    folder.mkdir(parents=True)
+    for name in _FIRMWARE:
+        for place in ("usr/share/qemu", "usr/share/seabios"):
+            if (packages / place / name).exists():
+                shutil.copy(packages / place / name, folder / name)
+
+
+def _program(tree, name, binary, firmware):
+    """Put a QEMU into the tree, and a command in /bin that starts it with its own firmware."""
+    (tree / "opt").mkdir(exist_ok=True)
+    shutil.copy(binary, tree / "opt" / name)
+    subprocess.run(["strip", tree / "opt" / name], check=True)
+    _copy_firmware(firmware, tree / "opt" / f"{name}.firmware")
+    command = tree / "bin" / name
+    command.write_text(f'#!/bin/sh\nexec /opt/{name} -L /opt/{name}.firmware "$@"\n', encoding="ascii")
+    command.chmod(0o755)
+
+
+def _busybox(tree):
+    shutil.copy(initramfs.busybox(), tree / "bin" / "busybox")
+    (tree / "bin" / "busybox").chmod(0o755)
+    for applet in initramfs.applets():
+        link = tree / "bin" / pathlib.PurePath(applet).name
+        if not link.exists():
+            link.symlink_to("busybox")
+    (tree / "etc" / "passwd").write_text("root:x:0:0:root:/root:/bin/sh\n", encoding="ascii")
+    (tree / "etc" / "group").write_text("root:x:0:\n", encoding="ascii")
+
+
+def tree():
+    """The tree, a folder in the cache, for hostrun's --userland."""
+    def make(path):
+        packages = path.with_name(path.name + "-packages")
+        shutil.rmtree(packages, ignore_errors=True)
+        debian.unpack_closure(_SUITE, _CLOSURE, packages)
+        for folder in _FOLDERS:
+            (path / folder).mkdir(parents=True, exist_ok=True)
+        binaries = [packages / _BINARY, packages / "usr/bin/qemu-img"]
+        _program(path, "qemu-7", packages / _BINARY, packages)
+        for name, (suite, names) in _NEWER.items():
+            newer = path.with_name(f"{path.name}-{name}")
+            shutil.rmtree(newer, ignore_errors=True)
+            debian.unpack(suite, names, newer)
+            binaries.append(newer / _BINARY)
+            # Debian keeps SeaBIOS in a package of its own, of which the older one does.
+            shutil.copytree(packages / "usr/share/seabios", newer / "usr/share/seabios")
+            _program(path, name, newer / _BINARY, newer)
+        shutil.copy(packages / "usr/bin/qemu-img", path / "bin" / "qemu-img")
+        _copy_libraries(packages, binaries, path)
+        _busybox(path)
+        for folder in [packages, *(path.with_name(f"{path.name}-{name}") for name in _NEWER)]:
+            cache.remove(folder)
+
+    key = hashlib.sha256(pathlib.Path(__file__).read_bytes()).hexdigest()[:8]
+    return cache.entry(f"foreign/tree-{key}", make, "downloading stock QEMU 7.2 and 10.0 for tests")
