@@ -92,8 +92,8 @@ int ost_debug_exception(struct ost_vcpu *vcpu, u64 dr6_bits)
 }
 
 /*
- * INT3 and INTO push the RIP behind them: what the VMM raises in their place has to know of the instruction, if it
- * is there.
+ * INT3 and INTO push the RIP behind them: what the VMM raises in their place has to know of the instruction,
+ * if it is there.
  */
 static void find_soft_length(struct ost_vcpu *vcpu)
 {

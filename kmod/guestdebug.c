@@ -4,8 +4,8 @@
  * nothing of.
  *
  * One step is one instruction, whoever executes it: the CPU, whose #DB exits; a handler of an exit, by
- * ost_advance_rip(); or the emulator. TF must not get into what the guest can read, as far as that goes without
- * executing all of its code here: PUSHF and POPF are emulated, and an event that is injected goes in
+ * ost_advance_rip(); or the emulator. TF must not get into what the guest can read, as far as that goes
+ * without executing all of its code here: PUSHF and POPF are emulated, and an event that is injected goes in
  * without TF, by an entry that ends right behind the delivery. Frames that the guest's own instructions
  * cause (INT n, faults) do hold it.
  */

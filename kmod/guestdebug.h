@@ -60,7 +60,10 @@ int ost_debug_mov_dr(struct ost_vcpu *vcpu);
 int ost_debug_resume(struct ost_vcpu *vcpu);
 /* Are interrupts and NMIs to wait? [atomic] */
 bool ost_debug_blocks_events(struct ost_vcpu *vcpu);
-/* The last before an entry of such a guest, behind ost_events_inject(). The FPU may be unloaded after it. [atomic] */
+/*
+ * The last before an entry of such a guest, behind ost_events_inject(). The FPU may be unloaded after it.
+ * [atomic]
+ */
 int ost_debug_prepare(struct ost_vcpu *vcpu);
 
 u64 ost_debug_hide_tf(struct ost_vcpu *vcpu, u64 rflags);

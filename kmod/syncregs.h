@@ -12,7 +12,10 @@ static inline bool ost_sync_regs_wanted(const struct kvm_run *run)
 	return READ_ONCE(run->kvm_valid_regs) | READ_ONCE(run->kvm_dirty_regs);
 }
 
-/* Takes what is dirty, before anything else is done. 0, or -EINVAL for unknown bits and values refused. [vcpu] */
+/*
+ * Takes what is dirty, before anything else is done. 0, or -EINVAL for unknown bits and values refused.
+ * [vcpu]
+ */
 int ost_sync_regs_in(struct ost_vcpu *vcpu);
 /* Leaves what is wanted, behind everything else. [vcpu] */
 void ost_sync_regs_out(struct ost_vcpu *vcpu);
