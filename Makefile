@@ -58,7 +58,7 @@ clean-cache:			## Remove what was downloaded or slow to make
 
 ## Test. T=name runs one test; VENDOR=amd|intel on one kind of host; KVM=1 on its stock KVM, as a reference; MODULE_ARGS='…'
 test: deps-build deps-host deps-test deps-fuzz	## All tests, on both kinds of hosts; KERNEL=6.1|6.12|7.3|debug all on that one
-	@selftests/run $(run-options) $(if $(T),--only '$(T)',$(if $(kernel-option),,--everywhere)) build unit fuzz abi guest linux host ioctls
+	@selftests/run $(run-options) $(if $(T),--only '$(T)',--core $(if $(kernel-option),,--everywhere)) build unit fuzz abi guest linux host ioctls foreign
 
 test-build test-unit test-abi test-guest test-linux test-host test-ioctls test-foreign: test-%: deps-build deps-host deps-test
 	@selftests/run $(run-options) $(if $(T),--only '$(T)') $*
