@@ -160,6 +160,9 @@ void ost_pv_preempted(struct ost_vcpu *vcpu)
 	 */
 	if (vcpu->pv.preempted || !vcpu->pv.between)
 		return;
+	/* A ring without any room ends the VM, which takes wake-ups: not here (docs/locking.md). */
+	if (vcpu->dirty_ring.entries && ost_dirty_ring_full(vcpu))
+		return;
 	pagefault_disable();
 	vcpu->pv.preempted = !ost_gpa_write(vcpu->vm, gpa, &preempted, sizeof(preempted));
 	pagefault_enable();
