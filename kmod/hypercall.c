@@ -142,6 +142,9 @@ int ost_exit_hypercall(struct ost_vcpu *vcpu)
 		r = ost_clock_pairing(vcpu, call.arg[0], call.arg[1]);
 		break;
 	case KVM_HC_SEND_IPI:
+		/* Ids may have to be looked for. */
+		if (ost_nr_vcpus(vcpu->vm) > OST_IRQ_AT_ONCE)
+			ost_vcpu_preemptible(vcpu);
 		if (ost_pv_has(vcpu, KVM_FEATURE_PV_SEND_IPI))
 			r = send_ipi(vcpu, &call, call.arg[2], call.arg[3]);
 		break;

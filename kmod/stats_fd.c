@@ -19,10 +19,11 @@
 
 #define NAME_SIZE 48
 
-/* A descriptor as it is in the file. */
-struct desc {
+/* A descriptor as it is in the file. To newer kernels' own code the struct ends with a name of that size, to others without. */
+#define NAME_AT offsetof(struct kvm_stats_desc, name)
+union desc {
 	struct kvm_stats_desc head;
-	char name[NAME_SIZE];
+	char bytes[NAME_AT + NAME_SIZE];
 };
 
 #define ID_AT sizeof(struct kvm_stats_header)
@@ -51,7 +52,7 @@ static u32 nr_values(const struct stats_file *f)
 
 static u32 data_at(const struct stats_file *f)
 {
-	return DESCS_AT + nr_values(f) * sizeof(struct desc);
+	return DESCS_AT + nr_values(f) * sizeof(union desc);
 }
 
 static u64 vm_value(struct ost_vm *vm, u32 i)
@@ -76,8 +77,10 @@ static u64 value(const struct stats_file *f, u32 i)
 	return READ_ONCE(f->vcpu->stats.by_reason[exits[i]]);
 }
 
-static void describe(const struct stats_file *f, u32 i, struct desc *desc)
+static void describe(const struct stats_file *f, u32 i, union desc *desc)
 {
+	char *name = desc->bytes + NAME_AT;
+
 	memset(desc, 0, sizeof(*desc));
 	desc->head.flags = KVM_STATS_TYPE_CUMULATIVE | KVM_STATS_UNIT_NONE | KVM_STATS_BASE_POW10;
 	desc->head.size = 1;
@@ -86,12 +89,12 @@ static void describe(const struct stats_file *f, u32 i, struct desc *desc)
 		i = array_index_nospec(i, VM_NR_COUNTERS);
 		if (i != VM_MMIO_TABLES)
 			desc->head.flags |= KVM_STATS_TYPE_INSTANT;
-		strscpy(desc->name, vm_counters[i], NAME_SIZE);
+		strscpy(name, vm_counters[i], NAME_SIZE);
 	} else if (i < ost_nr_counters) {
-		strscpy(desc->name, ost_counter_name(i), NAME_SIZE);
+		strscpy(name, ost_counter_name(i), NAME_SIZE);
 	} else {
 		i = array_index_nospec(i - ost_nr_counters, nr_exits);
-		snprintf(desc->name, NAME_SIZE, "exit:%s", ost_exit_name(exits[i]));
+		snprintf(name, NAME_SIZE, "exit:%s", ost_exit_name(exits[i]));
 	}
 }
 
@@ -101,7 +104,7 @@ struct piece {
 	union {
 		struct kvm_stats_header header;
 		char id[NAME_SIZE];
-		struct desc desc;
+		union desc desc;
 		u64 values[8];
 	};
 };
@@ -123,8 +126,8 @@ static void piece_at(const struct stats_file *f, u32 pos, struct piece *p)
 		p->len = NAME_SIZE;
 		memcpy(p->id, f->id, NAME_SIZE);
 	} else if (pos < data_at(f)) {
-		i = (pos - DESCS_AT) / sizeof(struct desc);
-		p->start = DESCS_AT + i * sizeof(struct desc);
+		i = (pos - DESCS_AT) / sizeof(union desc);
+		p->start = DESCS_AT + i * sizeof(union desc);
 		p->len = sizeof(p->desc);
 		describe(f, i, &p->desc);
 	} else {
@@ -220,7 +223,8 @@ void __init ost_stats_fd_setup(void)
 	u32 i;
 
 	BUILD_BUG_ON(OST_MAX_EXITS > 256);
-	BUILD_BUG_ON(ID_AT % 8 || DESCS_AT % 8 || sizeof(struct desc) % 8);
+	BUILD_BUG_ON(sizeof(union desc) != NAME_AT + NAME_SIZE);
+	BUILD_BUG_ON(ID_AT % 8 || DESCS_AT % 8 || sizeof(union desc) % 8);
 	for (i = 0; i < min_t(u32, ost_backend->nr_exits, OST_MAX_EXITS); i++)
 		if (ost_backend->exit_names[i])
 			exits[nr_exits++] = i;

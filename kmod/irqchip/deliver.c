@@ -198,6 +198,17 @@ static bool same_message(const struct ost_irq_message *a, const struct ost_irq_m
 	       a->logical == b->logical && a->trig_level == b->trig_level;
 }
 
+/* Is anybody there who takes it? A level that nobody has taken must not count as delivered. */
+static bool any_takes(struct ost_vm *vm, const struct ost_dest_set *set, u32 nr)
+{
+	u32 i;
+
+	for_each_set_bit(i, set->bits, nr)
+		if (ost_lapic_sw_enabled(ost_vcpu_at(vm, i)->apic))
+			return true;
+	return false;
+}
+
 /* False when it is to be delivered here and now, also because too many wait already. */
 static bool defer(struct ost_vm *vm, const struct ost_dest_set *set, u32 nr,
 		  const struct ost_irq_message *msg, int *r)
@@ -208,7 +219,8 @@ static bool defer(struct ost_vm *vm, const struct ost_dest_set *set, u32 nr,
 	u32 i;
 
 	if (!irqs_disabled() || msg->delivery == OST_DELIVER_LOWEST ||
-	    bitmap_weight(set->bits, nr) <= OST_IRQ_AT_ONCE)
+	    bitmap_weight(set->bits, nr) <= OST_IRQ_AT_ONCE ||
+	    (msg->delivery == OST_DELIVER_FIXED && !any_takes(vm, set, nr)))
 		return false;
 	raw_spin_lock_irqsave(&later->lock, flags);
 	for (i = 0; i < later->nr; i++)

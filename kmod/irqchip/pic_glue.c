@@ -30,19 +30,26 @@ static void begin(struct ost_pic *pic, struct aftermath *after) __acquires(&pic-
 	after->was_high = pic->model.output;
 }
 
+/* This many CPUs at most hear of it: one takes it, and whoever has it in LINT0 of more has time to wait. */
+#define MOST_TOLD 64
+
 /* INT is wired to LINT0 of every CPU: what that makes of it is the LVT entry's business. */
 static void output_is_high(struct ost_vm *vm, bool rose)
 {
 	struct ost_vcpu *vcpu;
+	u32 told = 0;
 	u32 i;
 
 	ost_for_each_vcpu(i, vcpu, vm) {
 		if (ost_lapic_takes_extint(vcpu->apic)) {
 			ost_request(vcpu, OST_REQ_EVENT);
 			ost_vcpu_kick(vcpu);
+			told++;
 		} else if (rose) {
-			ost_lapic_local(vcpu->apic, APIC_LVT0);
+			told += ost_lapic_local(vcpu->apic, APIC_LVT0) >= 0;
 		}
+		if (unlikely(told == MOST_TOLD))
+			break;
 	}
 }
 

@@ -127,9 +127,11 @@ bool ost_dirty_ring_full(const struct ost_vcpu *vcpu)
 static bool ring_add(struct ost_vm *vm, struct ost_dirty_ring *ring, u32 slot_id, u64 page)
 {
 	struct kvm_dirty_gfn *entry;
+	unsigned long flags;
 	bool room;
 
-	raw_spin_lock(&ring->lock);
+	/* Also from the scheduler (pv.c), so that no interrupt may come to one who holds it. */
+	raw_spin_lock_irqsave(&ring->lock, flags);
 	room = ring_used(ring) < vm->mmu.ring_entries;
 	if (room) {
 		entry = &ring->entries[ring->added & (vm->mmu.ring_entries - 1)];
@@ -139,7 +141,7 @@ static bool ring_add(struct ost_vm *vm, struct ost_dirty_ring *ring, u32 slot_id
 		smp_store_release(&entry->flags, KVM_DIRTY_GFN_F_DIRTY);
 		WRITE_ONCE(ring->added, ring->added + 1);
 	}
-	raw_spin_unlock(&ring->lock);
+	raw_spin_unlock_irqrestore(&ring->lock, flags);
 	return room;
 }
 

@@ -95,7 +95,8 @@ void ost_vmx_update_msr_bitmap(struct ost_vmx_vcpu *vmx)
 	/* Where the CPU has them: to guests that choose C-states by themselves, how long they were in them. */
 	for (i = 0; i < ARRAY_SIZE(cstate_msrs); i++)
 		intercept_access(vmx->msr_bitmap, cstate_msrs[i],
-				 !(vcpu->vm->disabled_exits & KVM_X86_DISABLE_EXITS_CSTATE));
+				 !(vcpu->vm->disabled_exits & KVM_X86_DISABLE_EXITS_CSTATE) ||
+					 denied(vmx, cstate_msrs[i], false));
 }
 
 void ost_vmx_msr_filter_changed(struct ost_vcpu *vcpu)
