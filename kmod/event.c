@@ -451,6 +451,8 @@ static void set_triple_fault(struct ost_vcpu *vcpu, bool pending)
 int ost_set_events(struct ost_vcpu *vcpu, const struct kvm_vcpu_events *in)
 {
 	struct ost_events *e = &vcpu->event;
+	bool waits = vcpu->apic && e->interrupt.user_pending;
+	u8 vector = e->interrupt.user_vector;
 
 	if (!events_valid(vcpu, in))
 		return -EINVAL;
@@ -471,9 +473,9 @@ int ost_set_events(struct ost_vcpu *vcpu, const struct kvm_vcpu_events *in)
 	memset(&e->interrupt, 0, sizeof(e->interrupt));
 	e->interrupt.injected = in->interrupt.injected;
 	e->interrupt.vector = in->interrupt.nr;
-	/* KVM_GET_VCPU_EVENTS has told of it as injected. */
-	if (in->interrupt.injected && in->interrupt.nr == e->interrupt.user_vector)
-		e->interrupt.user_pending = false;
+	/* An ExtINT of userspace's PIC waits on, unless KVM_GET_VCPU_EVENTS has told of it as injected. */
+	e->interrupt.user_pending = waits && !(in->interrupt.injected && in->interrupt.nr == vector);
+	e->interrupt.user_vector = vector;
 	/* KVM_INTERRUPT sets soft never; a restored software interrupt is injected as one. */
 	e->interrupt.soft = in->interrupt.soft;
 	if (in->flags & KVM_VCPUEVENT_VALID_SHADOW)

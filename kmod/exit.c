@@ -54,12 +54,18 @@ int ost_exit_emulate(struct ost_vcpu *vcpu)
 
 /* --- instructions --- */
 
+/* Does a skip's OST_USER tell of a debugger's step, rather than that nobody knows where the instruction ends? */
+static bool has_stepped(const struct ost_vcpu *vcpu)
+{
+	return (vcpu->debug.control & KVM_GUESTDBG_SINGLESTEP) &&
+	       READ_ONCE(vcpu->run->exit_reason) == KVM_EXIT_DEBUG;
+}
+
 /* The exit to userspace that comes of an instruction; where it was a debugger's step, that is told next. */
 static int user_exit_behind(struct ost_vcpu *vcpu, u32 reason, int r)
 {
 	if (unlikely(r == OST_USER)) {
-		/* Or nobody could tell where it ends. */
-		if (!(vcpu->debug.control & KVM_GUESTDBG_SINGLESTEP))
+		if (!has_stepped(vcpu))
 			return r;
 		ost_debug_step_later(vcpu);
 	}
@@ -71,7 +77,7 @@ int ost_exit_hlt(struct ost_vcpu *vcpu)
 {
 	int r = ost_exit_skip(vcpu);
 
-	if (r < 0)
+	if (r < 0 || (unlikely(r == OST_USER) && !has_stepped(vcpu)))
 		return r;
 	if (!vcpu->apic)
 		return user_exit_behind(vcpu, KVM_EXIT_HLT, r);

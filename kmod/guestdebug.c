@@ -261,6 +261,8 @@ int ost_set_guest_debug(struct ost_vcpu *vcpu, const struct kvm_guest_debug *in)
 	memcpy(d->dr, in->arch.debugreg, sizeof(d->dr));
 	d->dr7 = ost_dr7_fixed(in->arch.debugreg[7]);
 	ost_reg_set(vcpu, OST_REG_RFLAGS, ost_debug_take_tf(vcpu, rflags));
+	/* The MOV DR that the next entry was for exits again: the registers in the CPU may be the debugger's now. */
+	vcpu->dr_live = false;
 	ost_debug_update(vcpu);
 	/* A CPU that delivers interrupts by itself asks nobody. */
 	if (((old ^ d->control) & OST_GUESTDBG_NO_DELIVERY) && ost_backend->apic_changed)

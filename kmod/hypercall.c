@@ -88,8 +88,11 @@ static long send_ipi(struct ost_vcpu *vcpu, const struct call *call, u32 first, 
 
 static int complete_exit(struct ost_vcpu *vcpu)
 {
-	answer(vcpu, vcpu->run->hypercall.ret);
-	return OST_RUN;
+	/* A VMM that has set another RIP meanwhile has decided where the guest goes on. */
+	if (ost_rip(vcpu) != vcpu->io.rip)
+		return OST_RUN;
+	answer(vcpu, READ_ONCE(vcpu->run->hypercall.ret));
+	return ost_exit_skip(vcpu);
 }
 
 static bool range_valid(u64 gpa, u64 npages)
@@ -102,18 +105,15 @@ static bool range_valid(u64 gpa, u64 npages)
 static int exit_to_user(struct ost_vcpu *vcpu, const struct call *call)
 {
 	struct kvm_run *run = vcpu->run;
-	bool mode64 = ost_mode64(vcpu);
-	int r = ost_exit_skip(vcpu);
 
-	if (r != OST_RUN)
-		return r;
 	run->exit_reason = KVM_EXIT_HYPERCALL;
 	memset(&run->hypercall, 0, sizeof(run->hypercall));
 	run->hypercall.nr = call->nr;
 	run->hypercall.args[0] = call->arg[0];
 	run->hypercall.args[1] = call->arg[1];
 	run->hypercall.args[2] = call->arg[2];
-	ost_hypercall_set_mode64(run, mode64);
+	ost_hypercall_set_mode64(run, ost_mode64(vcpu));
+	vcpu->io.rip = ost_rip(vcpu);
 	vcpu->io.complete = complete_exit;
 	return OST_USER;
 }

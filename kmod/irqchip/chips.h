@@ -17,6 +17,8 @@ struct ost_dest_addr;
 int ost_pic_create(struct ost_vm *vm);
 void ost_pic_destroy(struct ost_vm *vm);
 int ost_ioapic_create(struct ost_vm *vm);
+/* It sends nothing more of its own accord: before what it has sent is waited for. */
+void ost_ioapic_stop(struct ost_vm *vm);
 void ost_ioapic_destroy(struct ost_vm *vm);
 void ost_pit_destroy(struct ost_vm *vm);
 /* The routing that a VM begins with: GSI 0-15 to PIC and IOAPIC, 16-23 to the IOAPIC. */

@@ -113,13 +113,19 @@ int ost_ioapic_create(struct ost_vm *vm)
 	return 0;
 }
 
+void ost_ioapic_stop(struct ost_vm *vm)
+{
+	if (vm->irqs.ioapic)
+		hrtimer_cancel(&vm->irqs.ioapic->pause);
+}
+
 void ost_ioapic_destroy(struct ost_vm *vm)
 {
 	struct ost_ioapic *ioapic = vm->irqs.ioapic;
 
 	if (!ioapic)
 		return;
-	hrtimer_cancel(&ioapic->pause);
+	ost_ioapic_stop(vm);
 	vm->irqs.ioapic = NULL;
 	kfree(ioapic);
 }

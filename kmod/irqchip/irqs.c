@@ -20,9 +20,11 @@ void ost_irqs_destroy(struct ost_vm *vm)
 {
 	/* Sources first, then what they drive. */
 	ost_pit_destroy(vm);
+	ost_ioapic_stop(vm);
+	/* What waits looks at the IOAPIC's vectors. */
+	ost_irq_later_destroy(vm);
 	ost_ioapic_destroy(vm);
 	ost_pic_destroy(vm);
-	ost_irq_later_destroy(vm);
 	ost_routing_destroy(vm);
 	ost_dest_map_destroy(vm);
 }

@@ -202,7 +202,8 @@ void ost_lapic_set_cpu_delivers(struct ost_lapic *apic, bool on)
 {
 	if (apic->cpu_delivers == on)
 		return;
-	apic->cpu_delivers = on;
+	/* Senders look at it: before the next run is one that they may see (on_posted()). */
+	WRITE_ONCE(apic->cpu_delivers, on);
 	apic->irr_words = GENMASK(IRR_WORDS - 1, 0);
 	ost_lapic_rescan_isr(apic);
 }

@@ -47,7 +47,9 @@ static void on_posted(struct ost_lapic *apic)
 
 	/* Who finds the mark made relies on us to tell: that must not wait for the scheduler. */
 	preempt_disable();
-	if (ost_lapic_mark_posted(apic) && !ost_vcpu_notify(vcpu))
+	/* A CPU that does not deliver, as for a debugger, would leave it at the notification. */
+	if (ost_lapic_mark_posted(apic) &&
+	    (!ost_vcpu_notify(vcpu) || !READ_ONCE(apic->cpu_delivers)))
 		on_event(apic);
 	preempt_enable();
 }
