@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* The VMM's side of what guests share with their hypervisor: hypercalls that exit, features enforced, state saved. */
 #include <asm/kvm_para.h>
+#include <pthread.h>
+#include <signal.h>
 #include "kselftest_harness.h"
 #include "vm.h"
 
@@ -166,6 +168,61 @@ TEST_F(pv, pages_without_memory)
 	ASSERT_EQ(0, call(&self->vm, self->vcpu, 4711, 0, 0, 0));
 	ASSERT_EQ(KVM_EXIT_IO, vcpu_run(self->vcpu));
 	EXPECT_EQ(-KVM_ENOSYS, rax(self->vcpu));
+}
+
+#define WALL_CLOCK	0x4b564d00
+#define LOGGED_GPA	0x40000000UL
+#define LOGGED_PAGES	1100UL
+#define RING_ENTRIES	1024UL	/* more than the smallest there may be */
+
+static void *run_halted(void *arg)
+{
+	struct vcpu *vcpu = arg;
+	int r = ioctl(vcpu->fd, KVM_RUN, 0);
+
+	return (void *)(intptr_t)(r ? errno : 0);
+}
+
+static void ignore(int sig)
+{
+	(void)sig;
+}
+
+/*
+ * The scheduler, which takes a halted vCPU off its CPU, must not be the one who finds a dirty ring without any room: there
+ * nobody can be woken.
+ */
+TEST_F(pv, halts_with_a_full_dirty_ring)
+{
+	struct sigaction action = { .sa_handler = ignore };
+	struct kvm_mp_state halted = { .mp_state = KVM_MP_STATE_HALTED };
+	uint8_t *memory = page_alloc(LOGGED_PAGES * VM_PAGE_SIZE);
+	void *result = NULL;
+	pthread_t thread;
+	struct vcpu *vcpu;
+	struct vm vm;
+
+	if (dev_is_reference())
+		SKIP(return, "what the stock module writes by itself goes elsewhere");
+	ASSERT_EQ(0, vm_open(&vm, VM_MEMORY | VM_IRQCHIP));
+	ASSERT_EQ(0, enable(vm.fd, KVM_CAP_DIRTY_LOG_RING_ACQ_REL, RING_ENTRIES * sizeof(struct kvm_dirty_gfn)));
+	ASSERT_NE(NULL, memory);
+	ASSERT_EQ(0, vm_set_slot(&vm, 1, KVM_MEM_LOG_DIRTY_PAGES, LOGGED_GPA, LOGGED_PAGES * VM_PAGE_SIZE, memory));
+	vcpu = vm_add_vcpu(&vm);
+	ASSERT_NE(NULL, vcpu);
+	/* Each writes a page. */
+	for (unsigned long i = 0; i < RING_ENTRIES; i++)
+		ASSERT_EQ(1, vcpu_set_msr(vcpu, WALL_CLOCK, LOGGED_GPA + i * VM_PAGE_SIZE));
+	ASSERT_EQ(1, vcpu_set_msr(vcpu, STEAL_TIME, (LOGGED_GPA + (LOGGED_PAGES - 1) * VM_PAGE_SIZE) | 1));
+	ASSERT_EQ(0, ioctl(vcpu->fd, KVM_SET_MP_STATE, &halted));
+
+	sigaction(SIGUSR1, &action, NULL);
+	ASSERT_EQ(0, pthread_create(&thread, NULL, run_halted, vcpu));
+	usleep(200000);
+	pthread_kill(thread, SIGUSR1);
+	pthread_join(thread, &result);
+	EXPECT_EQ(EINTR, (intptr_t)result);
+	vm_close(&vm);
 }
 
 TEST_HARNESS_MAIN

@@ -435,6 +435,25 @@ TEST_F(split, extint_waits_for_lint0)
 	EXPECT_TRUE(interrupted(self->vcpu, 0x41));
 }
 
+/* One that can't be delivered yet is not part of the events, and setting those does not lose it. */
+TEST_F(split, extint_waits_over_set_events)
+{
+	struct kvm_interrupt irq = { .irq = EXTINT_VECTOR };
+	struct kvm_vcpu_events events;
+	struct kvm_regs regs;
+
+	/* Interrupts are off. */
+	ASSERT_EQ(0, ioctl(self->vcpu->fd, KVM_GET_REGS, &regs));
+	regs.rflags = 2;
+	ASSERT_EQ(0, ioctl(self->vcpu->fd, KVM_SET_REGS, &regs));
+	ASSERT_EQ(0, ioctl(self->vcpu->fd, KVM_INTERRUPT, &irq));
+	ASSERT_EQ(0, ioctl(self->vcpu->fd, KVM_GET_VCPU_EVENTS, &events));
+	EXPECT_EQ(0, events.interrupt.injected);
+	ASSERT_EQ(0, ioctl(self->vcpu->fd, KVM_SET_VCPU_EVENTS, &events));
+	EXPECT_EQ(-1, ioctl(self->vcpu->fd, KVM_INTERRUPT, &irq));
+	EXPECT_EQ(EEXIST, errno);
+}
+
 TEST_F(split, window_opens)
 {
 	vm_load(&self->vm, VM_CODE_GPA, off_then_on);
