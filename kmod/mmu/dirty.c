@@ -79,7 +79,9 @@ void ost_dirty_log_clear(struct ost_dirty_log *log)
 	memset(log->bitmap, 0, (log->nr_words + BITS_TO_LONGS(log->nr_groups)) * sizeof(long));
 }
 
-void ost_mark_dirty(struct ost_vm *vm, struct ost_vcpu *vcpu, const struct ost_memslot *slot, gfn_t gfn)
+/* `rings` are there: mmu.ring_entries, which no VM with vCPUs changes. */
+static __always_inline void mark(struct ost_vm *vm, struct ost_vcpu *vcpu, const struct ost_memslot *slot,
+				 gfn_t gfn, bool rings)
 {
 	struct ost_dirty_log *log = slot->log;
 	u64 page = gfn - slot->base_gfn;
@@ -89,10 +91,15 @@ void ost_mark_dirty(struct ost_vm *vm, struct ost_vcpu *vcpu, const struct ost_m
 	/* A full barrier even if the bit was set: the write comes before this look at it. */
 	if (test_and_set_bit(page, log->bitmap))
 		return;
-	if (unlikely(vm->mmu.ring_entries))
+	if (unlikely(rings))
 		ost_dirty_ring_push(vm, vcpu, slot->id, page);
 	else if (!test_bit(page / GROUP_PAGES, log->summary))
 		set_bit(page / GROUP_PAGES, log->summary);
+}
+
+void ost_mark_dirty(struct ost_vm *vm, struct ost_vcpu *vcpu, const struct ost_memslot *slot, gfn_t gfn)
+{
+	mark(vm, vcpu, slot, gfn, vm->mmu.ring_entries);
 }
 
 void ost_mmu_mark_written(struct ost_vcpu *vcpu, const u64 *gpas, u32 nr)
@@ -100,6 +107,7 @@ void ost_mmu_mark_written(struct ost_vcpu *vcpu, const u64 *gpas, u32 nr)
 	struct ost_vm *vm = vcpu->vm;
 	int srcu = srcu_read_lock(&vm->srcu);
 	struct ost_memslots *slots = ost_slots(vm);
+	bool rings = vm->mmu.ring_entries;
 	u32 i;
 
 	for (i = 0; i < nr; i++) {
@@ -107,7 +115,7 @@ void ost_mmu_mark_written(struct ost_vcpu *vcpu, const u64 *gpas, u32 nr)
 		const struct ost_memslot *slot = ost_slots_find(slots, gfn);
 
 		if (slot)
-			ost_mark_dirty(vm, vcpu, slot, gfn);
+			mark(vm, vcpu, slot, gfn, rings);
 	}
 	srcu_read_unlock(&vm->srcu, srcu);
 }
