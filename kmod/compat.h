@@ -38,6 +38,9 @@
 #include <asm/cpuid.h>
 #endif
 
+/* The kernel that this module is built for, as OST_GET_INFO tells it. */
+#define OST_BUILT_FOR LINUX_VERSION_CODE
+
 /*
  * Work that has to be done before a guest is entered: rescheduling, task work, signals.
  * 0, or -EINTR. Before 6.16 the kernel's function writes an exit reason into a struct kvm_vcpu of

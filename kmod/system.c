@@ -10,9 +10,9 @@
 #include <linux/miscdevice.h>
 #include <linux/module.h>
 #include <linux/uaccess.h>
-#include <linux/version.h>
 #include "attr.h"
 #include "backend.h"
+#include "compat.h"
 #include "compat_kvm.h"
 #include "cpuid.h"
 #include "disable_exits.h"
@@ -201,7 +201,7 @@ static long get_info(void *obj, unsigned long arg)
 		.size = sizeof(info),
 		.version = OST_INTERFACE_VERSION,
 		.vendor = ost_backend->vendor,
-		.kernel = LINUX_VERSION_CODE,
+		.kernel = OST_BUILT_FOR,
 		.name = OST_NAME,
 	};
 	u32 size;
