@@ -1,25 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2: a log that is only looked at, and cleared where the VMM says. */
+#include "dirtier.h"
 #include "kselftest_harness.h"
 #include "vm.h"
 
-#define SLOT_GPA	0x40000000UL
+#define SLOT_GPA	DIRTIER_GPA
 #define NR_PAGES	200UL
 #define SLOT_SIZE	(NR_PAGES * VM_PAGE_SIZE)
 #define NR_WORDS	((NR_PAGES + 63) / 64)
 #define BOTH		(KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE | KVM_DIRTY_LOG_INITIALLY_SET)
-
-/* Writes a byte to each page whose number comes in by the port, until told 0xffff. */
-GUEST_CODE(dirtier, 64,
-	   "1: inw $0x10, %ax\n"
-	   "cmpw $0xffff, %ax\n"
-	   "je 2f\n"
-	   "movzwl %ax, %eax\n"
-	   "shll $12, %eax\n"
-	   "incb 0x40000000(%rax)\n"
-	   "jmp 1b\n"
-	   "2: outb %al, $0x11\n"
-	   "jmp 1b\n");
 
 FIXTURE(clear_dirty_log)
 {
@@ -31,11 +20,7 @@ FIXTURE(clear_dirty_log)
 
 static int enable(struct vm *vm, uint64_t flags)
 {
-	struct kvm_enable_cap cap = {
-		.cap = KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2, .args = { flags },
-	};
-
-	return ioctl(vm->fd, KVM_ENABLE_CAP, &cap);
+	return enable_cap(vm->fd, KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2, flags);
 }
 
 FIXTURE_SETUP(clear_dirty_log)
@@ -55,13 +40,6 @@ FIXTURE_TEARDOWN(clear_dirty_log)
 	munmap(self->hva, SLOT_SIZE);
 }
 
-static int get_log(struct vm *vm, uint32_t slot, uint64_t *bitmap)
-{
-	struct kvm_dirty_log log = { .slot = slot, .dirty_bitmap = bitmap };
-
-	return ioctl(vm->fd, KVM_GET_DIRTY_LOG, &log);
-}
-
 static int clear(struct vm *vm, uint32_t slot, uint64_t first, uint32_t pages, const void *bitmap)
 {
 	struct kvm_clear_dirty_log log = {
@@ -69,18 +47,6 @@ static int clear(struct vm *vm, uint32_t slot, uint64_t first, uint32_t pages, c
 	};
 
 	return ioctl(vm->fd, KVM_CLEAR_DIRTY_LOG, &log);
-}
-
-/* Has the guest write to the pages of @list, which ends with 0xffff. */
-static int dirty(struct vcpu *vcpu, const uint16_t *list)
-{
-	for (;;) {
-		if (vcpu_run(vcpu) != KVM_EXIT_IO)
-			return -1;
-		if (vcpu->run->io.direction == KVM_EXIT_IO_OUT)
-			return 0;
-		*(uint16_t *)io_data(vcpu) = *list++;
-	}
 }
 
 static int log_slot(struct vm *vm, uint8_t *hva)

@@ -12,6 +12,8 @@
 
 #define ROUNDS		500
 #define VECTOR		0x65
+#define X2APIC		(1U << 21)
+#define TSC_DEADLINE	(1U << 24)	/* of CPUID leaf 1's ECX, which not every version tells of here */
 #define GDT_GPA		VM_DATA_GPA
 #define IDT_GPA		(VM_DATA_GPA + VM_PAGE_SIZE)
 #define HANDLER_GPA	(VM_CODE_GPA + 0x400)
@@ -63,23 +65,6 @@ FIXTURE(deadline)
 	uint64_t khz;
 };
 
-static int set_cpuid(struct vm *vm, struct vcpu *vcpu)
-{
-	struct kvm_cpuid2 *cpuid = cpuid_supported(vm->sys_fd);
-	struct kvm_cpuid_entry2 *leaf;
-	int r = -1;
-
-	if (!cpuid)
-		return -1;
-	leaf = cpuid_find(cpuid, 1, 0);
-	if (leaf) {
-		leaf->ecx |= 1 << 21 | 1 << 24;		/* x2APIC, TSC deadline */
-		r = ioctl(vcpu->fd, KVM_SET_CPUID2, cpuid);
-	}
-	free(cpuid);
-	return r;
-}
-
 static int set_tables(struct vm *vm, struct vcpu *vcpu)
 {
 	static const uint64_t gdt[] = { 0, 0x00af9b000000ffff, 0x00cf93000000ffff };
@@ -103,7 +88,7 @@ FIXTURE_SETUP(deadline)
 
 	ASSERT_EQ(0, vm_open(&self->vm, VM_MEMORY | VM_IRQCHIP | VM_VCPU));
 	self->vcpu = &self->vm.vcpu[0];
-	ASSERT_EQ(0, set_cpuid(&self->vm, self->vcpu));
+	ASSERT_EQ(0, vcpu_cpuid_with(&self->vm, self->vcpu, X2APIC | TSC_DEADLINE));
 	ASSERT_EQ(0, vcpu_long_mode(&self->vm, self->vcpu, VM_CODE_GPA));
 	ASSERT_EQ(0, set_tables(&self->vm, self->vcpu));
 	vm_load(&self->vm, HANDLER_GPA, handler);

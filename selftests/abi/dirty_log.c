@@ -1,23 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* GET_DIRTY_LOG: which pages the guest wrote since the last call, no more and no fewer. */
+#include "dirtier.h"
 #include "kselftest_harness.h"
 #include "vm.h"
 
-#define SLOT_GPA	0x40000000UL
+#define SLOT_GPA	DIRTIER_GPA
 #define NR_PAGES	200UL
 #define SLOT_SIZE	(NR_PAGES * VM_PAGE_SIZE)
-
-/* Writes a byte to each page whose number comes in by the port, until told 0xffff. */
-GUEST_CODE(dirtier, 64,
-	   "1: inw $0x10, %ax\n"
-	   "cmpw $0xffff, %ax\n"
-	   "je 2f\n"
-	   "movzwl %ax, %eax\n"
-	   "shll $12, %eax\n"
-	   "incb 0x40000000(%rax)\n"
-	   "jmp 1b\n"
-	   "2: outb %al, $0x11\n"
-	   "jmp 1b\n");
 
 FIXTURE(dirty_log)
 {
@@ -41,25 +30,6 @@ FIXTURE_TEARDOWN(dirty_log)
 {
 	vm_close(&self->vm);
 	munmap(self->hva, SLOT_SIZE);
-}
-
-static int get_log(struct vm *vm, uint32_t slot, uint64_t *bitmap)
-{
-	struct kvm_dirty_log log = { .slot = slot, .dirty_bitmap = bitmap };
-
-	return ioctl(vm->fd, KVM_GET_DIRTY_LOG, &log);
-}
-
-/* Has the guest write to the pages of @list, which ends with 0xffff. */
-static int dirty(struct vcpu *vcpu, const uint16_t *list)
-{
-	for (;;) {
-		if (vcpu_run(vcpu) != KVM_EXIT_IO)
-			return -1;
-		if (vcpu->run->io.direction == KVM_EXIT_IO_OUT)
-			return 0;
-		*(uint16_t *)io_data(vcpu) = *list++;
-	}
 }
 
 static bool bit(const uint64_t *bitmap, unsigned int nr)

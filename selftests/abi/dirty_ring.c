@@ -50,13 +50,6 @@ FIXTURE(dirty_ring)
 	uint32_t at;
 };
 
-static int enable(struct vm *vm, uint32_t cap, uint64_t bytes)
-{
-	struct kvm_enable_cap enable = { .cap = cap, .args = { bytes } };
-
-	return ioctl(vm->fd, KVM_ENABLE_CAP, &enable);
-}
-
 static struct kvm_dirty_gfn *map_ring(struct vcpu *vcpu)
 {
 	return mmap(NULL, RING_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, vcpu->fd, RING_OFFSET);
@@ -68,7 +61,7 @@ FIXTURE_SETUP(dirty_ring)
 		TH_LOG("%s: %s", dev_path(), strerror(errno));
 	if (!has_cap(&self->vm, KVM_CAP_DIRTY_LOG_RING))
 		SKIP(return, "no dirty rings");
-	ASSERT_EQ(0, enable(&self->vm, KVM_CAP_DIRTY_LOG_RING, RING_BYTES));
+	ASSERT_EQ(0, enable_cap(self->vm.fd, KVM_CAP_DIRTY_LOG_RING, RING_BYTES));
 	self->vcpu = vm_add_vcpu(&self->vm);
 	ASSERT_NE(NULL, self->vcpu);
 	self->ring = map_ring(self->vcpu);
@@ -144,34 +137,34 @@ TEST_F(dirty_ring, capabilities)
 	EXPECT_EQ(max, has_cap(&self->vm, KVM_CAP_DIRTY_LOG_RING_ACQ_REL));
 #endif
 	/* Once, and before the first vCPU. */
-	EXPECT_EQ(-1, enable(&self->vm, KVM_CAP_DIRTY_LOG_RING, RING_BYTES));
+	EXPECT_EQ(-1, enable_cap(self->vm.fd, KVM_CAP_DIRTY_LOG_RING, RING_BYTES));
 	EXPECT_EQ(EINVAL, errno);
 
 	ASSERT_EQ(0, vm_open(&vm, VM_MEMORY));
 	EXPECT_EQ(-1, reset(&vm));
 	EXPECT_EQ(EINVAL, errno);
 	for (int i = 0; i < 12; i++) {
-		EXPECT_EQ(-1, enable(&vm, KVM_CAP_DIRTY_LOG_RING, 1UL << i));
+		EXPECT_EQ(-1, enable_cap(vm.fd, KVM_CAP_DIRTY_LOG_RING, 1UL << i));
 		EXPECT_EQ(EINVAL, errno);
 	}
-	EXPECT_EQ(-1, enable(&vm, KVM_CAP_DIRTY_LOG_RING, 0));
+	EXPECT_EQ(-1, enable_cap(vm.fd, KVM_CAP_DIRTY_LOG_RING, 0));
 	EXPECT_EQ(EINVAL, errno);
-	EXPECT_EQ(-1, enable(&vm, KVM_CAP_DIRTY_LOG_RING, 3 * 4096));
+	EXPECT_EQ(-1, enable_cap(vm.fd, KVM_CAP_DIRTY_LOG_RING, 3 * 4096));
 	EXPECT_EQ(EINVAL, errno);
 	/* The stock module looks at half of it. */
 	if (!dev_is_reference()) {
-		EXPECT_EQ(-1, enable(&vm, KVM_CAP_DIRTY_LOG_RING, (1UL << 32) + RING_BYTES));
+		EXPECT_EQ(-1, enable_cap(vm.fd, KVM_CAP_DIRTY_LOG_RING, (1UL << 32) + RING_BYTES));
 		EXPECT_EQ(EINVAL, errno);
 	}
-	EXPECT_EQ(-1, enable(&vm, KVM_CAP_DIRTY_LOG_RING, max * 2UL));
+	EXPECT_EQ(-1, enable_cap(vm.fd, KVM_CAP_DIRTY_LOG_RING, max * 2UL));
 	EXPECT_EQ(E2BIG, errno);
 	ASSERT_NE(NULL, vm_add_vcpu(&vm));
-	EXPECT_EQ(-1, enable(&vm, KVM_CAP_DIRTY_LOG_RING, RING_BYTES));
+	EXPECT_EQ(-1, enable_cap(vm.fd, KVM_CAP_DIRTY_LOG_RING, RING_BYTES));
 	EXPECT_EQ(EINVAL, errno);
 	vm_close(&vm);
 
 	ASSERT_EQ(0, vm_open(&vm, VM_MEMORY));
-	EXPECT_EQ(0, enable(&vm, KVM_CAP_DIRTY_LOG_RING, max));
+	EXPECT_EQ(0, enable_cap(vm.fd, KVM_CAP_DIRTY_LOG_RING, max));
 	EXPECT_NE(NULL, vm_add_vcpu(&vm));
 	EXPECT_EQ(0, reset(&vm));
 	vm_close(&vm);

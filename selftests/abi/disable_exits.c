@@ -12,6 +12,7 @@
 #define GDT_GPA		0xb000UL
 #define IDT_GPA		0xc000UL
 #define VECTOR		0x61
+#define TSC_DEADLINE	(1U << 24)	/* of CPUID leaf 1's ECX, which not every version tells of here */
 #define LAPIC_GPA	0xfee00000UL
 #define ROUNDS		200
 
@@ -43,13 +44,6 @@ GUEST_CODE(mwaiting, 64,
 	   "xorl %eax, %eax\n sti\n mwait\n cli\n cmpl %ebx, (%rdi)\n jne 1b\n outb %al, $0x10\n");
 GUEST_CODE(handler, 64, "incl (%rdi)\n movl $0, 0xb0(%rsi)\n iretq\n");
 
-static int enable_cap(struct vm *vm, uint32_t cap, uint64_t arg)
-{
-	struct kvm_enable_cap c = { .cap = cap, .args = { arg } };
-
-	return ioctl(vm->fd, KVM_ENABLE_CAP, &c);
-}
-
 FIXTURE(disable_exits)
 {
 	struct vm vm;
@@ -79,24 +73,6 @@ FIXTURE_TEARDOWN(disable_exits)
 	vm_close(&self->vm);
 }
 
-/* With the TSC deadline, which not every version tells of here. */
-static int set_cpuid(struct vm *vm, struct vcpu *vcpu)
-{
-	struct kvm_cpuid2 *cpuid = cpuid_supported(vm->sys_fd);
-	struct kvm_cpuid_entry2 *leaf;
-	int r = -1;
-
-	if (!cpuid)
-		return -1;
-	leaf = cpuid_find(cpuid, 1, 0);
-	if (leaf) {
-		leaf->ecx |= 1 << 24;
-		r = ioctl(vcpu->fd, KVM_SET_CPUID2, cpuid);
-	}
-	free(cpuid);
-	return r;
-}
-
 static int start(struct vm *vm, struct vcpu *vcpu, uint32_t rounds)
 {
 	static const uint64_t gdt[] = { 0, 0x00af9b000000ffff, 0x00cf93000000ffff };
@@ -107,7 +83,7 @@ static int start(struct vm *vm, struct vcpu *vcpu, uint32_t rounds)
 	vm_load(vm, HANDLER_GPA, handler);
 	vm_copy_in(vm, GDT_GPA, gdt, sizeof(gdt));
 	vm_copy_in(vm, IDT_GPA + 16 * VECTOR, gate, sizeof(gate));
-	if (set_cpuid(vm, vcpu) || vcpu_long_mode(vm, vcpu, VM_CODE_GPA) ||
+	if (vcpu_cpuid_with(vm, vcpu, TSC_DEADLINE) || vcpu_long_mode(vm, vcpu, VM_CODE_GPA) ||
 	    ioctl(vcpu->fd, KVM_GET_SREGS, &sregs) || ioctl(vcpu->fd, KVM_GET_REGS, &regs))
 		return -1;
 	sregs.gdt.base = GDT_GPA;
@@ -125,7 +101,7 @@ static struct vcpu *new_vcpu(struct vm *vm, uint64_t exits, uint32_t rounds)
 {
 	struct vcpu *vcpu;
 
-	if (enable_cap(vm, KVM_CAP_X86_DISABLE_EXITS, exits))
+	if (enable_cap(vm->fd, KVM_CAP_X86_DISABLE_EXITS, exits))
 		return NULL;
 	vcpu = vm_add_vcpu(vm);
 	return !vcpu || start(vm, vcpu, rounds) ? NULL : vcpu;
@@ -181,18 +157,18 @@ static long hlt_exits(void)
 
 TEST_F(disable_exits, bad_arguments)
 {
-	EXPECT_EQ(-1, enable_cap(&self->vm, KVM_CAP_X86_DISABLE_EXITS, 1ULL << 20));
+	EXPECT_EQ(-1, enable_cap(self->vm.fd, KVM_CAP_X86_DISABLE_EXITS, 1ULL << 20));
 	EXPECT_EQ(EINVAL, errno);
-	EXPECT_EQ(-1, enable_cap(&self->vm, KVM_CAP_X86_DISABLE_EXITS, 1ULL << 32));
+	EXPECT_EQ(-1, enable_cap(self->vm.fd, KVM_CAP_X86_DISABLE_EXITS, 1ULL << 32));
 	EXPECT_EQ(EINVAL, errno);
-	EXPECT_EQ(0, enable_cap(&self->vm, KVM_CAP_X86_DISABLE_EXITS, 0));
-	EXPECT_EQ(0, enable_cap(&self->vm, KVM_CAP_X86_DISABLE_EXITS, self->all));
+	EXPECT_EQ(0, enable_cap(self->vm.fd, KVM_CAP_X86_DISABLE_EXITS, 0));
+	EXPECT_EQ(0, enable_cap(self->vm.fd, KVM_CAP_X86_DISABLE_EXITS, self->all));
 	if (dev_is_reference())
 		return;		/* older versions take them at any time, and what the host has not */
-	EXPECT_EQ(-1, enable_cap(&self->vm, KVM_CAP_X86_DISABLE_EXITS, ~self->all & 0xf ?: 16));
+	EXPECT_EQ(-1, enable_cap(self->vm.fd, KVM_CAP_X86_DISABLE_EXITS, ~self->all & 0xf ?: 16));
 	EXPECT_EQ(EINVAL, errno);
 	ASSERT_NE(NULL, vm_add_vcpu(&self->vm));
-	EXPECT_EQ(-1, enable_cap(&self->vm, KVM_CAP_X86_DISABLE_EXITS, self->all));
+	EXPECT_EQ(-1, enable_cap(self->vm.fd, KVM_CAP_X86_DISABLE_EXITS, self->all));
 	EXPECT_EQ(EINVAL, errno);
 }
 

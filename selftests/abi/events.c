@@ -264,13 +264,6 @@ TEST_F(events, debugregs_reach_the_guest)
 #define KVM_CAP_X86_TRIPLE_FAULT_EVENT 218
 #endif
 
-static int enable(struct vm *vm, uint32_t cap, uint64_t on)
-{
-	struct kvm_enable_cap arg = { .cap = cap, .args[0] = on };
-
-	return ioctl(vm->fd, KVM_ENABLE_CAP, &arg);
-}
-
 TEST_F(events, payloads_have_to_be_asked_for)
 {
 	struct kvm_vcpu_events ev = self->ev;
@@ -280,14 +273,14 @@ TEST_F(events, payloads_have_to_be_asked_for)
 	ev.flags = KVM_VCPUEVENT_VALID_PAYLOAD;
 	EXPECT_EQ(-1, set(self->vcpu, &ev));
 	EXPECT_EQ(EINVAL, errno);
-	ASSERT_EQ(0, enable(&self->vm, KVM_CAP_EXCEPTION_PAYLOAD, 1));
+	ASSERT_EQ(0, enable_cap(self->vm.fd, KVM_CAP_EXCEPTION_PAYLOAD, 1));
 	ASSERT_EQ(0, get(self->vcpu, &ev));
 	EXPECT_NE(0U, ev.flags & KVM_VCPUEVENT_VALID_PAYLOAD);
 	ev.exception.pending = 1;
 	ev.exception.nr = 32;
 	EXPECT_EQ(-1, set(self->vcpu, &ev));
 	EXPECT_EQ(EINVAL, errno);
-	ASSERT_EQ(0, enable(&self->vm, KVM_CAP_EXCEPTION_PAYLOAD, 0));
+	ASSERT_EQ(0, enable_cap(self->vm.fd, KVM_CAP_EXCEPTION_PAYLOAD, 0));
 	ASSERT_EQ(0, get(self->vcpu, &ev));
 	EXPECT_EQ(0U, ev.flags & KVM_VCPUEVENT_VALID_PAYLOAD);
 }
@@ -298,7 +291,7 @@ TEST_F(events, payload_of_a_page_fault)
 	struct kvm_vcpu_events ev;
 	struct kvm_sregs sregs;
 
-	ASSERT_EQ(0, enable(&self->vm, KVM_CAP_EXCEPTION_PAYLOAD, 1));
+	ASSERT_EQ(0, enable_cap(self->vm.fd, KVM_CAP_EXCEPTION_PAYLOAD, 1));
 	ASSERT_EQ(0, get(self->vcpu, &ev));
 	ev.flags = KVM_VCPUEVENT_VALID_PAYLOAD;
 	ev.exception.pending = 1;
@@ -326,7 +319,7 @@ TEST_F(events, payload_of_a_debug_exception)
 	struct kvm_debugregs regs;
 	struct kvm_vcpu_events ev;
 
-	ASSERT_EQ(0, enable(&self->vm, KVM_CAP_EXCEPTION_PAYLOAD, 1));
+	ASSERT_EQ(0, enable_cap(self->vm.fd, KVM_CAP_EXCEPTION_PAYLOAD, 1));
 	ASSERT_EQ(0, get(self->vcpu, &ev));
 	ev.flags = KVM_VCPUEVENT_VALID_PAYLOAD;
 	ev.exception.pending = 1;
@@ -363,7 +356,7 @@ TEST_F(events, triple_fault)
 	ev.triple_fault.pending = 1;
 	EXPECT_EQ(-1, set(self->vcpu, &ev));
 	EXPECT_EQ(EINVAL, errno);
-	ASSERT_EQ(0, enable(&self->vm, KVM_CAP_X86_TRIPLE_FAULT_EVENT, 1));
+	ASSERT_EQ(0, enable_cap(self->vm.fd, KVM_CAP_X86_TRIPLE_FAULT_EVENT, 1));
 	ASSERT_EQ(0, set(self->vcpu, &ev));
 	ASSERT_EQ(0, get(self->vcpu, &ev));
 	EXPECT_NE(0U, ev.flags & KVM_VCPUEVENT_VALID_TRIPLE_FAULT);

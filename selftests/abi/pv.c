@@ -49,13 +49,6 @@ static bool is_intel(struct vm *vm)
 	return intel;
 }
 
-static int enable(int fd, uint32_t cap, uint64_t arg)
-{
-	struct kvm_enable_cap args = { .cap = cap, .args = { arg } };
-
-	return ioctl(fd, KVM_ENABLE_CAP, &args);
-}
-
 /* Long mode at the hypercall, with these registers. */
 static int call(struct vm *vm, struct vcpu *vcpu, uint64_t nr, uint64_t a0, uint64_t a1, uint64_t a2)
 {
@@ -87,7 +80,7 @@ TEST_F(pv, map_gpa_range_exits)
 	struct kvm_run *run = self->vcpu->run;
 
 	ASSERT_EQ(1 << HC_MAP_GPA_RANGE, has_cap(&self->vm, KVM_CAP_EXIT_HYPERCALL));
-	ASSERT_EQ(0, enable(self->vm.fd, KVM_CAP_EXIT_HYPERCALL, 1 << HC_MAP_GPA_RANGE));
+	ASSERT_EQ(0, enable_cap(self->vm.fd, KVM_CAP_EXIT_HYPERCALL, 1 << HC_MAP_GPA_RANGE));
 	ASSERT_EQ(0, call(&self->vm, self->vcpu, HC_MAP_GPA_RANGE, GPA, NR_PAGES, ATTRIBUTES));
 	ASSERT_EQ(KVM_EXIT_HYPERCALL, vcpu_run(self->vcpu));
 	EXPECT_EQ(HC_MAP_GPA_RANGE, run->hypercall.nr);
@@ -104,7 +97,7 @@ TEST_F(pv, map_gpa_range_of_nothing_is_einval)
 {
 	static const uint64_t bad[][2] = { { GPA + 1, 1 }, { GPA, 0 }, { GPA, ~0UL } };
 
-	ASSERT_EQ(0, enable(self->vm.fd, KVM_CAP_EXIT_HYPERCALL, 1 << HC_MAP_GPA_RANGE));
+	ASSERT_EQ(0, enable_cap(self->vm.fd, KVM_CAP_EXIT_HYPERCALL, 1 << HC_MAP_GPA_RANGE));
 	for (int i = 0; i < 3; i++) {
 		ASSERT_EQ(0, call(&self->vm, self->vcpu, HC_MAP_GPA_RANGE, bad[i][0], bad[i][1], 0));
 		ASSERT_EQ(KVM_EXIT_IO, vcpu_run(self->vcpu));
@@ -117,7 +110,7 @@ TEST_F(pv, nobody_asked_for_it)
 	ASSERT_EQ(0, call(&self->vm, self->vcpu, HC_MAP_GPA_RANGE, GPA, NR_PAGES, ATTRIBUTES));
 	ASSERT_EQ(KVM_EXIT_IO, vcpu_run(self->vcpu));
 	EXPECT_EQ(-KVM_ENOSYS, rax(self->vcpu));
-	EXPECT_EQ(-1, enable(self->vm.fd, KVM_CAP_EXIT_HYPERCALL, 1 << 11));
+	EXPECT_EQ(-1, enable_cap(self->vm.fd, KVM_CAP_EXIT_HYPERCALL, 1 << 11));
 	EXPECT_EQ(EINVAL, errno);
 }
 
@@ -140,7 +133,7 @@ TEST_F(pv, features_are_enforced)
 			/* #GP without an IDT */
 			EXPECT_EQ(round ? KVM_EXIT_SHUTDOWN : KVM_EXIT_IO, vcpu_run(self->vcpu));
 		}
-		ASSERT_EQ(0, enable(self->vcpu->fd, KVM_CAP_ENFORCE_PV_FEATURE_CPUID, 1))
+		ASSERT_EQ(0, enable_cap(self->vcpu->fd, KVM_CAP_ENFORCE_PV_FEATURE_CPUID, 1))
 			TH_LOG("%s", strerror(errno));
 	}
 }
@@ -205,7 +198,7 @@ TEST_F(pv, halts_with_a_full_dirty_ring)
 	if (dev_is_reference())
 		SKIP(return, "what the stock module writes by itself goes elsewhere");
 	ASSERT_EQ(0, vm_open(&vm, VM_MEMORY | VM_IRQCHIP));
-	ASSERT_EQ(0, enable(vm.fd, KVM_CAP_DIRTY_LOG_RING_ACQ_REL, RING_ENTRIES * sizeof(struct kvm_dirty_gfn)));
+	ASSERT_EQ(0, enable_cap(vm.fd, KVM_CAP_DIRTY_LOG_RING_ACQ_REL, RING_ENTRIES * sizeof(struct kvm_dirty_gfn)));
 	ASSERT_NE(NULL, memory);
 	ASSERT_EQ(0, vm_set_slot(&vm, 1, KVM_MEM_LOG_DIRTY_PAGES, LOGGED_GPA, LOGGED_PAGES * VM_PAGE_SIZE, memory));
 	vcpu = vm_add_vcpu(&vm);

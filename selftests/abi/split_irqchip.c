@@ -56,13 +56,6 @@ GUEST_CODE(handler_nested, 16,
 	   "movl $0, %gs:0xb0\n"
 	   "iretw\n");
 
-static int enable_cap(struct vm *vm, uint32_t cap, uint64_t arg)
-{
-	struct kvm_enable_cap c = { .cap = cap, .args = { arg } };
-
-	return ioctl(vm->fd, KVM_ENABLE_CAP, &c);
-}
-
 static int set_vector(struct vm *vm, uint8_t vector, uint64_t gpa)
 {
 	uint16_t entry[2] = { gpa, 0 };
@@ -134,7 +127,7 @@ FIXTURE_SETUP(split)
 		TH_LOG("%s: %s", dev_path(), strerror(errno));
 	if (!has_cap(&self->vm, KVM_CAP_SPLIT_IRQCHIP))
 		SKIP(return, "no KVM_CAP_SPLIT_IRQCHIP");
-	ASSERT_EQ(0, enable_cap(&self->vm, KVM_CAP_SPLIT_IRQCHIP, PINS));
+	ASSERT_EQ(0, enable_cap(self->vm.fd, KVM_CAP_SPLIT_IRQCHIP, PINS));
 	self->vcpu = vm_add_vcpu(&self->vm);
 	ASSERT_NE(NULL, self->vcpu);
 	vm_load(&self->vm, VM_CODE_GPA, wait);
@@ -171,18 +164,18 @@ TEST_F(split, only_once_and_first)
 {
 	struct vm vm;
 
-	EXPECT_EQ(-1, enable_cap(&self->vm, KVM_CAP_SPLIT_IRQCHIP, PINS));
+	EXPECT_EQ(-1, enable_cap(self->vm.fd, KVM_CAP_SPLIT_IRQCHIP, PINS));
 	EXPECT_EQ(EEXIST, errno);
 	EXPECT_EQ(-1, ioctl(self->vm.fd, KVM_CREATE_IRQCHIP, 0));
 	EXPECT_EQ(EEXIST, errno);
 
 	ASSERT_EQ(0, vm_open(&vm, VM_IRQCHIP));
-	EXPECT_EQ(-1, enable_cap(&vm, KVM_CAP_SPLIT_IRQCHIP, PINS));
+	EXPECT_EQ(-1, enable_cap(vm.fd, KVM_CAP_SPLIT_IRQCHIP, PINS));
 	EXPECT_EQ(EEXIST, errno);
 	vm_close(&vm);
 
 	ASSERT_EQ(0, vm_open(&vm, VM_VCPU));
-	EXPECT_EQ(-1, enable_cap(&vm, KVM_CAP_SPLIT_IRQCHIP, PINS));
+	EXPECT_EQ(-1, enable_cap(vm.fd, KVM_CAP_SPLIT_IRQCHIP, PINS));
 	EXPECT_EQ(EEXIST, errno);
 	vm_close(&vm);
 }
@@ -193,15 +186,15 @@ TEST_F(split, bad_arguments)
 	struct vm vm;
 
 	ASSERT_EQ(0, vm_open(&vm, 0));
-	EXPECT_EQ(-1, enable_cap(&vm, KVM_CAP_SPLIT_IRQCHIP, 4097));
+	EXPECT_EQ(-1, enable_cap(vm.fd, KVM_CAP_SPLIT_IRQCHIP, 4097));
 	EXPECT_EQ(EINVAL, errno);
-	EXPECT_EQ(-1, enable_cap(&vm, KVM_CAP_SPLIT_IRQCHIP, 1ULL << 32 | 24));
+	EXPECT_EQ(-1, enable_cap(vm.fd, KVM_CAP_SPLIT_IRQCHIP, 1ULL << 32 | 24));
 	EXPECT_EQ(EINVAL, errno);
 	EXPECT_EQ(-1, ioctl(vm.fd, KVM_ENABLE_CAP, &c));
 	EXPECT_EQ(EINVAL, errno);
 	EXPECT_EQ(-1, ioctl(vm.fd, KVM_ENABLE_CAP, bad_pointer()));
 	EXPECT_EQ(EFAULT, errno);
-	EXPECT_EQ(0, enable_cap(&vm, KVM_CAP_SPLIT_IRQCHIP, 4096));
+	EXPECT_EQ(0, enable_cap(vm.fd, KVM_CAP_SPLIT_IRQCHIP, 4096));
 	vm_close(&vm);
 }
 

@@ -36,9 +36,7 @@ FIXTURE_TEARDOWN(user_msr)
 
 static int enable(struct vm *vm, uint64_t reasons)
 {
-	struct kvm_enable_cap cap = { .cap = KVM_CAP_X86_USER_SPACE_MSR, .args[0] = reasons };
-
-	return ioctl(vm->fd, KVM_ENABLE_CAP, &cap);
+	return enable_cap(vm->fd, KVM_CAP_X86_USER_SPACE_MSR, reasons);
 }
 
 TEST_F(user_msr, unknown_ones)

@@ -22,13 +22,6 @@ FIXTURE_TEARDOWN(vm_caps)
 	vm_close(&self->vm);
 }
 
-static int enable(struct vm *vm, uint32_t cap, uint64_t arg)
-{
-	struct kvm_enable_cap enable = { .cap = cap, .args[0] = arg };
-
-	return ioctl(vm->fd, KVM_ENABLE_CAP, &enable);
-}
-
 TEST_F(vm_caps, msr_platform_info)
 {
 	struct vcpu *vcpu = vm_add_vcpu(&self->vm);
@@ -41,10 +34,10 @@ TEST_F(vm_caps, msr_platform_info)
 	EXPECT_EQ(GUEST_DONE, msr_guest_read(vcpu, MSR_PLATFORM_INFO, &value));
 	EXPECT_EQ(1ULL << 31, value);
 	EXPECT_EQ(GUEST_GP, msr_guest_write(vcpu, MSR_PLATFORM_INFO, value));
-	ASSERT_EQ(0, enable(&self->vm, KVM_CAP_MSR_PLATFORM_INFO, 0));
+	ASSERT_EQ(0, enable_cap(self->vm.fd, KVM_CAP_MSR_PLATFORM_INFO, 0));
 	EXPECT_EQ(GUEST_GP, msr_guest_read(vcpu, MSR_PLATFORM_INFO, &value));
 	EXPECT_EQ(1, vcpu_get_msr(vcpu, MSR_PLATFORM_INFO, &value));
-	ASSERT_EQ(0, enable(&self->vm, KVM_CAP_MSR_PLATFORM_INFO, 1));
+	ASSERT_EQ(0, enable_cap(self->vm.fd, KVM_CAP_MSR_PLATFORM_INFO, 1));
 	EXPECT_EQ(GUEST_DONE, msr_guest_read(vcpu, MSR_PLATFORM_INFO, &value));
 }
 
@@ -62,9 +55,9 @@ TEST_F(vm_caps, quirk_lint0)
 
 	EXPECT_EQ(1, has_cap(&self->vm, KVM_CAP_DISABLE_QUIRKS));
 	ASSERT_EQ(KVM_X86_QUIRK_LINT0_REENABLED, quirks & KVM_X86_QUIRK_LINT0_REENABLED);
-	EXPECT_EQ(-1, enable(&self->vm, KVM_CAP_DISABLE_QUIRKS2, (uint32_t)quirks | 1u << 30));
+	EXPECT_EQ(-1, enable_cap(self->vm.fd, KVM_CAP_DISABLE_QUIRKS2, (uint32_t)quirks | 1u << 30));
 	EXPECT_EQ(EINVAL, errno);
-	ASSERT_EQ(0, enable(&self->vm, KVM_CAP_DISABLE_QUIRKS2, KVM_X86_QUIRK_LINT0_REENABLED));
+	ASSERT_EQ(0, enable_cap(self->vm.fd, KVM_CAP_DISABLE_QUIRKS2, KVM_X86_QUIRK_LINT0_REENABLED));
 	vcpu = vm_add_vcpu(&self->vm);
 	ASSERT_NE(NULL, vcpu);
 	EXPECT_EQ(0x10000, lvt0(vcpu));
@@ -74,7 +67,7 @@ TEST_F(vm_caps, quirk_lint0_by_the_older_way)
 {
 	struct vcpu *vcpu;
 
-	ASSERT_EQ(0, enable(&self->vm, KVM_CAP_DISABLE_QUIRKS, KVM_X86_QUIRK_LINT0_REENABLED));
+	ASSERT_EQ(0, enable_cap(self->vm.fd, KVM_CAP_DISABLE_QUIRKS, KVM_X86_QUIRK_LINT0_REENABLED));
 	vcpu = vm_add_vcpu(&self->vm);
 	ASSERT_NE(NULL, vcpu);
 	EXPECT_EQ(0x10000, lvt0(vcpu));

@@ -13,13 +13,6 @@
 #define VECTOR		0x66
 #define BOTH		(KVM_X2APIC_API_USE_32BIT_IDS | KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK)
 
-static int enable_cap(struct vm *vm, uint32_t cap, uint64_t arg)
-{
-	struct kvm_enable_cap c = { .cap = cap, .args = { arg } };
-
-	return ioctl(vm->fd, KVM_ENABLE_CAP, &c);
-}
-
 /* A vCPU with this id, its LAPIC in x2APIC mode and software-enabled; its kvm_run is not mapped. */
 static int add_x2apic(struct vm *vm, struct vcpu *vcpu, uint32_t id)
 {
@@ -91,13 +84,13 @@ static int add_few(struct vm *vm, struct vcpu *few)
 
 TEST_F(x2apic, unknown_flags_are_einval)
 {
-	EXPECT_EQ(-1, enable_cap(&self->vm, KVM_CAP_X2APIC_API, 4));
+	EXPECT_EQ(-1, enable_cap(self->vm.fd, KVM_CAP_X2APIC_API, 4));
 	EXPECT_EQ(EINVAL, errno);
-	EXPECT_EQ(-1, enable_cap(&self->vm, KVM_CAP_X2APIC_API, 1ULL << 32));
+	EXPECT_EQ(-1, enable_cap(self->vm.fd, KVM_CAP_X2APIC_API, 1ULL << 32));
 	EXPECT_EQ(EINVAL, errno);
-	EXPECT_EQ(0, enable_cap(&self->vm, KVM_CAP_X2APIC_API, 0));
-	EXPECT_EQ(0, enable_cap(&self->vm, KVM_CAP_X2APIC_API, BOTH));
-	EXPECT_EQ(0, enable_cap(&self->vm, KVM_CAP_X2APIC_API, BOTH));
+	EXPECT_EQ(0, enable_cap(self->vm.fd, KVM_CAP_X2APIC_API, 0));
+	EXPECT_EQ(0, enable_cap(self->vm.fd, KVM_CAP_X2APIC_API, BOTH));
+	EXPECT_EQ(0, enable_cap(self->vm.fd, KVM_CAP_X2APIC_API, BOTH));
 }
 
 TEST_F(x2apic, id_in_the_state)
@@ -114,7 +107,7 @@ TEST_F(x2apic, id_in_the_state)
 	EXPECT_EQ(255U << 24, *id);
 	close(other.fd);
 	vm_close(&vm);
-	ASSERT_EQ(0, enable_cap(&self->vm, KVM_CAP_X2APIC_API, KVM_X2APIC_API_USE_32BIT_IDS));
+	ASSERT_EQ(0, enable_cap(self->vm.fd, KVM_CAP_X2APIC_API, KVM_X2APIC_API_USE_32BIT_IDS));
 	ASSERT_EQ(0, add_few(&self->vm, self->few));
 	ASSERT_EQ(0, ioctl(self->few[2].fd, KVM_GET_LAPIC, &s));
 	EXPECT_EQ((uint32_t)BIG_ID, *id);
@@ -142,7 +135,7 @@ TEST_F(x2apic, messages_to_32_bit_ids)
 	} r = { .head.nr = 1 };
 	struct kvm_irq_level l = { .irq = 30, .level = 1 };
 
-	ASSERT_EQ(0, enable_cap(&self->vm, KVM_CAP_X2APIC_API, BOTH));
+	ASSERT_EQ(0, enable_cap(self->vm.fd, KVM_CAP_X2APIC_API, BOTH));
 	ASSERT_EQ(0, add_few(&self->vm, self->few));
 	EXPECT_EQ(1, msi(&self->vm, BIG_ID, false, 0));
 	EXPECT_TRUE(took(&self->few[2]));
@@ -169,12 +162,12 @@ TEST_F(x2apic, messages_to_32_bit_ids)
 /* 8 ones: everyone, or the one with this id. */
 TEST_F(x2apic, broadcast_quirk)
 {
-	ASSERT_EQ(0, enable_cap(&self->vm, KVM_CAP_X2APIC_API, KVM_X2APIC_API_USE_32BIT_IDS));
+	ASSERT_EQ(0, enable_cap(self->vm.fd, KVM_CAP_X2APIC_API, KVM_X2APIC_API_USE_32BIT_IDS));
 	ASSERT_EQ(0, add_few(&self->vm, self->few));
 	EXPECT_LT(0, msi(&self->vm, 0xff, false, 0));
 	for (int i = 0; i < 3; i++)
 		EXPECT_TRUE(took(&self->few[i]));
-	ASSERT_EQ(0, enable_cap(&self->vm, KVM_CAP_X2APIC_API, KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK));
+	ASSERT_EQ(0, enable_cap(self->vm.fd, KVM_CAP_X2APIC_API, KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK));
 	EXPECT_LT(0, msi(&self->vm, 0xff, false, 0));
 	EXPECT_FALSE(took(&self->few[0]));
 	EXPECT_TRUE(took(&self->few[1]));
@@ -194,7 +187,7 @@ TEST_F(x2apic, broadcast_in_xapic_mode)
 	struct kvm_lapic_state s;
 	uint64_t base;
 
-	ASSERT_EQ(0, enable_cap(&self->vm, KVM_CAP_X2APIC_API, BOTH));
+	ASSERT_EQ(0, enable_cap(self->vm.fd, KVM_CAP_X2APIC_API, BOTH));
 	ASSERT_EQ(0, add_few(&self->vm, self->few));
 	ASSERT_EQ(1, vcpu_get_msr(&self->few[0], 0x1b, &base));
 	ASSERT_EQ(1, vcpu_set_msr(&self->few[0], 0x1b, base & ~(3ULL << 10)));
@@ -215,12 +208,12 @@ TEST_F(x2apic, max_vcpu_id_can_be_lowered)
 	int max = has_cap(&self->vm, KVM_CAP_MAX_VCPU_ID), fd;
 	struct vm vm;
 
-	EXPECT_EQ(-1, enable_cap(&self->vm, KVM_CAP_MAX_VCPU_ID, max + 1));
+	EXPECT_EQ(-1, enable_cap(self->vm.fd, KVM_CAP_MAX_VCPU_ID, max + 1));
 	EXPECT_EQ(EINVAL, errno);
-	if (enable_cap(&self->vm, KVM_CAP_MAX_VCPU_ID, 100))
+	if (enable_cap(self->vm.fd, KVM_CAP_MAX_VCPU_ID, 100))
 		SKIP(return, "KVM_CAP_MAX_VCPU_ID can't be set");
-	EXPECT_EQ(0, enable_cap(&self->vm, KVM_CAP_MAX_VCPU_ID, 100));
-	EXPECT_EQ(-1, enable_cap(&self->vm, KVM_CAP_MAX_VCPU_ID, 101));
+	EXPECT_EQ(0, enable_cap(self->vm.fd, KVM_CAP_MAX_VCPU_ID, 100));
+	EXPECT_EQ(-1, enable_cap(self->vm.fd, KVM_CAP_MAX_VCPU_ID, 101));
 	EXPECT_EQ(EINVAL, errno);
 	EXPECT_EQ(-1, ioctl(self->vm.fd, KVM_CREATE_VCPU, 100));
 	EXPECT_EQ(EINVAL, errno);
@@ -229,7 +222,7 @@ TEST_F(x2apic, max_vcpu_id_can_be_lowered)
 	close(fd);
 
 	ASSERT_EQ(0, vm_open(&vm, VM_VCPU));
-	EXPECT_EQ(-1, enable_cap(&vm, KVM_CAP_MAX_VCPU_ID, 100));
+	EXPECT_EQ(-1, enable_cap(vm.fd, KVM_CAP_MAX_VCPU_ID, 100));
 	EXPECT_EQ(EINVAL, errno);
 	EXPECT_EQ(-1, ioctl(vm.fd, KVM_CREATE_VCPU, max));
 	EXPECT_EQ(EINVAL, errno);
@@ -249,19 +242,19 @@ TEST_F(x2apic, bus_cycles)
 	if (!has_cap(&self->vm, KVM_CAP_X86_APIC_BUS_CYCLES_NS))
 		SKIP(return, "no KVM_CAP_X86_APIC_BUS_CYCLES_NS");
 	EXPECT_EQ(1, has_cap(&self->vm, KVM_CAP_X86_APIC_BUS_CYCLES_NS));
-	EXPECT_EQ(-1, enable_cap(&self->vm, KVM_CAP_X86_APIC_BUS_CYCLES_NS, 0));
+	EXPECT_EQ(-1, enable_cap(self->vm.fd, KVM_CAP_X86_APIC_BUS_CYCLES_NS, 0));
 	EXPECT_EQ(EINVAL, errno);
-	EXPECT_EQ(-1, enable_cap(&self->vm, KVM_CAP_X86_APIC_BUS_CYCLES_NS, 1ULL << 32));
+	EXPECT_EQ(-1, enable_cap(self->vm.fd, KVM_CAP_X86_APIC_BUS_CYCLES_NS, 1ULL << 32));
 	EXPECT_EQ(EINVAL, errno);
-	ASSERT_EQ(0, enable_cap(&self->vm, KVM_CAP_X86_APIC_BUS_CYCLES_NS, 40));
+	ASSERT_EQ(0, enable_cap(self->vm.fd, KVM_CAP_X86_APIC_BUS_CYCLES_NS, 40));
 	ASSERT_EQ(0, vm_open(&vm, 0));
-	EXPECT_EQ(-1, enable_cap(&vm, KVM_CAP_X86_APIC_BUS_CYCLES_NS, 40));
+	EXPECT_EQ(-1, enable_cap(vm.fd, KVM_CAP_X86_APIC_BUS_CYCLES_NS, 40));
 	EXPECT_EQ(ENXIO, errno);
 	vm_close(&vm);
 
 	/* One shot, divided by 2: 80 ns a count. */
 	ASSERT_EQ(0, add_x2apic(&self->vm, &self->few[0], 0));
-	EXPECT_EQ(-1, enable_cap(&self->vm, KVM_CAP_X86_APIC_BUS_CYCLES_NS, 1));
+	EXPECT_EQ(-1, enable_cap(self->vm.fd, KVM_CAP_X86_APIC_BUS_CYCLES_NS, 1));
 	EXPECT_EQ(EINVAL, errno);
 	ASSERT_EQ(0, ioctl(self->few[0].fd, KVM_GET_LAPIC, &s));
 	*(uint32_t *)(s.regs + 0x3e0) = 0;

@@ -68,7 +68,8 @@ check() {
 	echo "not ok $number $name"
 	echo "# failed: $*; QEMU's status: $status"
 	for file in "$scratch"/*.out "$scratch"/*.err "$scratch"/*.monitor; do
-		[ ! -f "$file" ] || tail -n 40 "$file" | sed "s/^/# ${file##*/}: /"
+		# A prompt has no end of line, and would swallow the next result.
+		[ ! -f "$file" ] || { tail -n 40 "$file" | sed "s/^/# ${file##*/}: /"; echo; }
 	done
 }
 

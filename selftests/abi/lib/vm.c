@@ -246,16 +246,32 @@ struct kvm_cpuid_entry2 *cpuid_find(struct kvm_cpuid2 *cpuid, uint32_t function,
 	return NULL;
 }
 
-int vcpu_cpuid_all(struct vm *vm, struct vcpu *vcpu)
+int vcpu_cpuid_with(struct vm *vm, struct vcpu *vcpu, uint32_t leaf1_ecx)
 {
 	struct kvm_cpuid2 *cpuid = cpuid_supported(vm->sys_fd);
-	int ret;
+	struct kvm_cpuid_entry2 *leaf;
+	int r;
 
 	if (!cpuid)
 		return -1;
-	ret = ioctl(vcpu->fd, KVM_SET_CPUID2, cpuid);
+	leaf = cpuid_find(cpuid, 1, 0);
+	if (leaf)
+		leaf->ecx |= leaf1_ecx;
+	r = ioctl(vcpu->fd, KVM_SET_CPUID2, cpuid);
 	free(cpuid);
-	return ret;
+	return r;
+}
+
+int vcpu_cpuid_all(struct vm *vm, struct vcpu *vcpu)
+{
+	return vcpu_cpuid_with(vm, vcpu, 0);
+}
+
+int enable_cap(int fd, uint32_t cap, uint64_t arg)
+{
+	struct kvm_enable_cap enable = { .cap = cap, .args = { arg } };
+
+	return ioctl(fd, KVM_ENABLE_CAP, &enable);
 }
 
 struct one_msr {

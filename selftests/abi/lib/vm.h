@@ -156,6 +156,16 @@ struct kvm_cpuid_entry2 *cpuid_find(struct kvm_cpuid2 *cpuid, uint32_t function,
 int vcpu_cpuid_all(struct vm *vm, struct vcpu *vcpu);
 
 /*
+ * vcpu_cpuid_with() - The same, and these bits of leaf 1's ECX, whether they are reported or not.
+ */
+int vcpu_cpuid_with(struct vm *vm, struct vcpu *vcpu, uint32_t leaf1_ecx);
+
+/*
+ * enable_cap() - KVM_ENABLE_CAP of @cap with one argument, on a VM's or vCPU's descriptor. Returns what ioctl() returns.
+ */
+int enable_cap(int fd, uint32_t cap, uint64_t arg);
+
+/*
  * vcpu_get_msr() / vcpu_set_msr() - GET_MSRS and SET_MSRS of a single register.
  *
  * Return what ioctl() returns: 1 done, 0 refused, -1 with errno.
