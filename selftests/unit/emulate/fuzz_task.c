@@ -231,6 +231,15 @@ static void check_segments(void)
 	}
 }
 
+/* May the error code have been pushed over the GDT? */
+static bool pushed_on_gdt(void)
+{
+	const struct kvm_segment *ss = &m.seg[OST_SS];
+	u64 at = (u32)(ss->base + (ss->db ? (u32)m.e.gpr[OST_RSP] : (u16)m.e.gpr[OST_RSP]));
+
+	return !apart(at, 4, MACHINE_GDT, 0x100);
+}
+
 /* Is nothing that is written a part of what is read when it is tried again? */
 static bool writes_are_apart(void)
 {
@@ -256,8 +265,9 @@ static void check_arrived(int ret)
 
 	BUG_ON(new->selector != task.selector || !(new->type & 2) || !new->present || new->s);
 	BUG_ON(new->limit < (is_wide(new) ? 0x67 : 0x2b));
-	/* By the descriptors in memory, unless the old task's image was written over them. */
-	if (apart(area, area_len, MACHINE_GDT, 0x100) && apart(new->base, 2, MACHINE_GDT, 0x100)) {
+	/* By the descriptors in memory, unless the old task's image or the error code was written over them. */
+	if (apart(area, area_len, MACHINE_GDT, 0x100) && apart(new->base, 2, MACHINE_GDT, 0x100) &&
+	    !(pushed && pushed_on_gdt())) {
 		/* An IRET to itself clears the bit and finds it set before. */
 		bool itself = old_desc == new_desc;
 
