@@ -233,26 +233,37 @@ static void set_offset_sched_in(struct ost_vcpu *vcpu, u64 offset)
 		request_all(vcpu->vm);
 }
 
+static s64 second_of_tsc(const struct ost_vcpu *vcpu)
+{
+	return (s64)vcpu->clock.tsc_khz * MSEC_PER_SEC;
+}
+
 /*
  * The VMM writes the TSCs of a VM's vCPUs one after the other and means them to be equal. So a value
  * within a second of where the vCPU written before it stands now gets exactly that one's offset, and
- * so does 0, with which vCPUs start.
+ * so does 0, with which vCPUs start. A vCPU's second such value may be one that was read from it before,
+ * and then lies behind; one ahead is another state's (a VM restored right behind its start) and is what
+ * the others, that are written next, are to be equal to.
  */
 static void tsc_synchronise(struct ost_vcpu *vcpu, u64 value)
 {
 	struct ost_vm_clock *c = &vcpu->vm->clock;
 	u64 scaled, offset;
 	unsigned long flags;
+	s64 apart, ahead;
 	bool changed;
-	s64 apart;
 
 	raw_spin_lock_irqsave(&c->lock, flags);
 	scaled = scale_tsc(vcpu, rdtsc());
 	offset = value - scaled;
 	apart = offset - c->last_tsc_offset;
+	ahead = vcpu->clock.tsc_generation == c->tsc_generation ? 1 : second_of_tsc(vcpu);
 	if (c->last_tsc_khz == vcpu->clock.tsc_khz && !check_tsc_unstable() &&
-	    (!value || abs(apart) < (s64)vcpu->clock.tsc_khz * MSEC_PER_SEC))
+	    (!value || (apart > -second_of_tsc(vcpu) && apart < ahead)))
 		offset = c->last_tsc_offset;
+	else
+		c->tsc_generation++;
+	vcpu->clock.tsc_generation = c->tsc_generation;
 	c->last_tsc_khz = vcpu->clock.tsc_khz;
 	c->last_tsc_offset = offset;
 	changed = set_offset_locked(vcpu, offset);
@@ -348,6 +359,7 @@ void ost_tsc_set_offset(struct ost_vcpu *vcpu, u64 offset)
 	raw_spin_lock_irqsave(&c->lock, flags);
 	c->last_tsc_khz = vcpu->clock.tsc_khz;
 	c->last_tsc_offset = offset;
+	vcpu->clock.tsc_generation = ++c->tsc_generation;
 	changed = set_offset_locked(vcpu, offset);
 	raw_spin_unlock_irqrestore(&c->lock, flags);
 	tsc_changed(vcpu, changed);

@@ -23,6 +23,7 @@ struct ost_clock {
 	u64 tsc_ratio;		/* fixed point with ost_hw_caps.tsc_frac_bits; 1.0 without scaling */
 	u32 tsc_khz;		/* the guest's TSC frequency */
 	u64 tsc_adjust;		/* IA32_TSC_ADJUST */
+	u64 tsc_generation;	/* that of the VM's at the last write; guarded by the VM's lock */
 	u64 system_time_msr;	/* MSR_KVM_SYSTEM_TIME(_NEW): gpa | enable */
 	u32 version;		/* of the page, last written */
 	bool new_msr;
@@ -43,6 +44,7 @@ struct ost_vm_clock {
 	bool tsc_matched;	/* all vCPUs have the same TSC offset and rate */
 	u64 last_tsc_offset;	/* of the TSC write that others are taken to be synchronised with … */
 	u32 last_tsc_khz;	/* … at this rate; 0: there was none yet */
+	u64 tsc_generation;	/* counts the writes that others were not synchronised with before */
 	u64 wall_clock_msr;
 	u32 default_tsc_khz;	/* KVM_SET_TSC_KHZ on the VM or the host's */
 };

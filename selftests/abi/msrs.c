@@ -193,6 +193,36 @@ TEST_F(msrs, guest_reads_what_was_set)
 	}
 }
 
+/*
+ * A state that is restored right behind the start, and behind a VMM's writing back what it read then
+ * (QEMU's reset): not taken for that. A second vCPU is then meant to be equal.
+ */
+TEST_F(msrs, tsc_goes_on_from_a_state_of_its_first_second)
+{
+	uint64_t half_a_second, first, second, between;
+	struct vcpu *other = vm_add_vcpu(&self->vm);
+
+	if (dev_is_reference())
+		SKIP(return, "the stock module takes them for the start's");
+	ASSERT_NE(NULL, other);
+	ASSERT_EQ(1, vcpu_get_msr(self->vcpu, MSR_TSC, &first));
+	ASSERT_EQ(1, vcpu_get_msr(other, MSR_TSC, &second));
+	ASSERT_EQ(1, vcpu_set_msr(self->vcpu, MSR_TSC, first));
+	ASSERT_EQ(1, vcpu_set_msr(other, MSR_TSC, second));
+	ASSERT_EQ(1, vcpu_get_msr(self->vcpu, MSR_TSC, &second));
+	EXPECT_LT(first, second);
+	half_a_second = 500ULL * ioctl(self->vcpu->fd, KVM_GET_TSC_KHZ, 0);
+	ASSERT_EQ(1, vcpu_set_msr(self->vcpu, MSR_TSC, half_a_second));
+	ASSERT_EQ(1, vcpu_get_msr(self->vcpu, MSR_TSC, &first));
+	EXPECT_LE(half_a_second, first);
+	ASSERT_EQ(1, vcpu_set_msr(other, MSR_TSC, half_a_second / 2));
+	ASSERT_EQ(1, vcpu_get_msr(self->vcpu, MSR_TSC, &first));
+	ASSERT_EQ(1, vcpu_get_msr(other, MSR_TSC, &between));
+	ASSERT_EQ(1, vcpu_get_msr(self->vcpu, MSR_TSC, &second));
+	EXPECT_LE(first, between);
+	EXPECT_LE(between, second);
+}
+
 TEST_F(msrs, tsc_moves_on_from_what_was_set)
 {
 	uint64_t first, second;
