@@ -88,11 +88,12 @@ begin() {
 	rm -f "$files".*
 	: >"$files.out"
 	mkfifo "$files.keys" "$files.monitor.in" "$files.monitor.out"
-	cat "$files.monitor.out" >"$files.monitor" 2>/dev/null &
-	"$qemu" -nodefaults -no-user-config -M "$machine" -accel "$accel${irqchip:+,kernel-irqchip=$irqchip}" -cpu host \
+	# Both are open before this ends: what is typed at once is not lost.
+	{ cat "$files.monitor.out" >"$files.monitor" 2>/dev/null & } 9<>"$files.monitor.in"
+	{ "$qemu" -nodefaults -no-user-config -M "$machine" -accel "$accel${irqchip:+,kernel-irqchip=$irqchip}" -cpu host \
 		-m 64M -display none -no-reboot -serial stdio -chardev "pipe,id=monitor,path=$files.monitor" \
 		-mon chardev=monitor,mode=readline -device isa-debug-exit,iobase=0x501 "$@" \
-		<>"$files.keys" >"$files.out" 2>"$files.err" &
+		<&9 >"$files.out" 2>"$files.err" & } 9<>"$files.keys"
 	child=$!
 }
 
