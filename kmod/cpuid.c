@@ -597,6 +597,14 @@ static void refresh(struct ost_vcpu *vcpu, struct ost_cpuid *c)
 	u64 cr4 = ost_cr4(vcpu);
 
 	if (c->leaf1) {
+		if (!ost_has_quirk(vcpu->vm, KVM_X86_QUIRK_MISC_ENABLE_NO_MWAIT)) {
+			bool on = vcpu->misc_enable & MSR_IA32_MISC_ENABLE_MWAIT;
+
+			c->leaf1->ecx &= ~F1C(MWAIT);
+			if (on)
+				c->leaf1->ecx |= F1C(MWAIT);
+			__assign_bit(OST_F_MONITOR, c->features, on);
+		}
 		c->leaf1->ecx &= ~F1C(OSXSAVE);
 		if (cr4 & X86_CR4_OSXSAVE)
 			c->leaf1->ecx |= F1C(OSXSAVE);

@@ -802,6 +802,38 @@ int ost_emulate_flags_access(struct ost_vcpu *vcpu)
 	return ost_emulate_instruction(vcpu);
 }
 
+bool ost_rewrite_code(struct ost_vcpu *vcpu, const u8 *from, const u8 *to, u32 len)
+{
+	struct ost_emul *e = &vcpu->emul;
+	struct kvm_segment cs = {};
+	struct access a;
+	u64 linear;
+	u32 i;
+
+	if (decode_only(vcpu) != OST_EMUL_OK || e->fetched < len)
+		return false;
+	/* Another vCPU was here first. */
+	if (!memcmp(e->bytes, to, len))
+		return true;
+	if (memcmp(e->bytes, from, len))
+		return false;
+	ost_vcpu_preemptible(vcpu);
+	linear = e->rip;
+	if (!ost_mode64(vcpu)) {
+		emul_get_segment(e, OST_CS, &cs);
+		linear = (u32)(linear + cs.base);
+	}
+	if (resolve(e, linear, len, walk_access(e, 0, true), true, &a) != OST_EMUL_OK)
+		return false;
+	for (i = 0; i < a.nr; i++)
+		if (!a.span[i].ram)
+			return false;
+	for (i = 0; i < a.nr; i++)
+		if (ost_gpa_write(vcpu->vm, a.span[i].gpa, to + a.span[i].offset, a.span[i].len))
+			return false;
+	return true;
+}
+
 u8 ost_insn_len(struct ost_vcpu *vcpu, enum ost_emul_id id)
 {
 	if (decode_only(vcpu) != OST_EMUL_OK || vcpu->emul.id != id)

@@ -10,6 +10,7 @@
 #include "io.h"
 #include "mmu/mmu.h"
 #include "vcpu.h"
+#include "vm.h"
 
 int ost_advance_rip(struct ost_vcpu *vcpu, u64 rip)
 {
@@ -103,7 +104,8 @@ int ost_exit_rdpmc(struct ost_vcpu *vcpu)
 int ost_exit_monitor(struct ost_vcpu *vcpu)
 {
 	/* A MONITOR that never arms and an MWAIT that wakes at once are allowed ones. */
-	return ost_has(vcpu, MONITOR) ? ost_exit_skip(vcpu) : ost_exit_ud(vcpu);
+	return ost_has(vcpu, MONITOR) || ost_has_quirk(vcpu->vm, KVM_X86_QUIRK_MWAIT_NEVER_UD_FAULTS) ?
+		       ost_exit_skip(vcpu) : ost_exit_ud(vcpu);
 }
 
 int ost_exit_pause(struct ost_vcpu *vcpu)

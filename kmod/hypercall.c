@@ -118,6 +118,26 @@ static int exit_to_user(struct ost_vcpu *vcpu, const struct call *call)
 	return OST_USER;
 }
 
+/*
+ * Guests that were moved from a CPU of the other vendor, or that never asked which one they are on, use the other
+ * instruction. The ABI has it rewritten in their code; where that can't be written it stays undefined.
+ */
+static bool fix_instruction(struct ost_vcpu *vcpu)
+{
+	static const u8 vmcall[] = { 0x0f, 0x01, 0xc1 }, vmmcall[] = { 0x0f, 0x01, 0xd9 };
+	bool amd = vcpu->emul.amd;
+	const u8 *from = amd ? vmcall : vmmcall, *to = amd ? vmmcall : vmcall;
+
+	return ost_rewrite_code(vcpu, from, to, sizeof(vmcall));
+}
+
+int ost_exit_undefined(struct ost_vcpu *vcpu)
+{
+	if (ost_has_quirk(vcpu->vm, KVM_X86_QUIRK_FIX_HYPERCALL_INSN) && fix_instruction(vcpu))
+		return OST_RUN;
+	return ost_exit_ud(vcpu);
+}
+
 int ost_exit_hypercall(struct ost_vcpu *vcpu)
 {
 	struct call call;

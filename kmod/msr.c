@@ -16,6 +16,7 @@
 #include "irqchip/irqchip.h"
 #include "msr.h"
 #include "msr_table.h"
+#include "pv.h"
 #include "trace.h"
 #include "vcpu.h"
 #include "vm.h"
@@ -292,6 +293,8 @@ static int write_pat(struct ost_vcpu *vcpu, u32 index, u64 data, bool host)
 /* Fast strings may be switched; BTS and PEBS are not there; the others have no effect to switch. */
 #define MISC_ENABLE_FIXED (MSR_IA32_MISC_ENABLE_BTS_UNAVAIL | MSR_IA32_MISC_ENABLE_PEBS_UNAVAIL)
 
+#define MISC_ENABLE_KEPT  (MSR_IA32_MISC_ENABLE_FAST_STRING | MSR_IA32_MISC_ENABLE_MWAIT)
+
 static int read_misc_enable(struct ost_vcpu *vcpu, u32 index, u64 *data, bool host)
 {
 	*data = vcpu->misc_enable;
@@ -300,7 +303,37 @@ static int read_misc_enable(struct ost_vcpu *vcpu, u32 index, u64 *data, bool ho
 
 static int write_misc_enable(struct ost_vcpu *vcpu, u32 index, u64 data, bool host)
 {
-	vcpu->misc_enable = (data & MSR_IA32_MISC_ENABLE_FAST_STRING) | MISC_ENABLE_FIXED;
+	u64 changed = vcpu->misc_enable ^ data;
+
+	vcpu->misc_enable = (data & MISC_ENABLE_KEPT) | MISC_ENABLE_FIXED;
+	if ((changed & MSR_IA32_MISC_ENABLE_MWAIT) &&
+	    !ost_has_quirk(vcpu->vm, KVM_X86_QUIRK_MISC_ENABLE_NO_MWAIT))
+		ost_cpuid_refresh(vcpu);
+	return 0;
+}
+
+/* Of performance counters, which there are none of. */
+static int read_perf_capabilities(struct ost_vcpu *vcpu, u32 index, u64 *data, bool host)
+{
+	*data = 0;
+	return !host;
+}
+
+static int write_perf_capabilities(struct ost_vcpu *vcpu, u32 index, u64 data, bool host)
+{
+	return !host || data;
+}
+
+/* C1E and the like are the host's: kept for who looks at what it wrote. */
+static int read_power_ctl(struct ost_vcpu *vcpu, u32 index, u64 *data, bool host)
+{
+	*data = vcpu->msr.power_ctl;
+	return 0;
+}
+
+static int write_power_ctl(struct ost_vcpu *vcpu, u32 index, u64 data, bool host)
+{
+	vcpu->msr.power_ctl = data;
 	return 0;
 }
 
@@ -390,14 +423,20 @@ static int write_debugctl(struct ost_vcpu *vcpu, u32 index, u64 data, bool host)
 	return data != 0;
 }
 
+static bool kvmclock_allowed(struct ost_vcpu *vcpu, u32 index)
+{
+	return ost_pv_has(vcpu, index < MSR_KVM_WALL_CLOCK_NEW ? KVM_FEATURE_CLOCKSOURCE :
+								 KVM_FEATURE_CLOCKSOURCE2);
+}
+
 static int read_kvmclock(struct ost_vcpu *vcpu, u32 index, u64 *data, bool host)
 {
-	return ost_clock_msr_read(vcpu, index, data);
+	return kvmclock_allowed(vcpu, index) ? ost_clock_msr_read(vcpu, index, data) : 1;
 }
 
 static int write_kvmclock(struct ost_vcpu *vcpu, u32 index, u64 data, bool host)
 {
-	return ost_clock_msr_write(vcpu, index, data);
+	return kvmclock_allowed(vcpu, index) ? ost_clock_msr_write(vcpu, index, data) : 1;
 }
 
 /*
@@ -484,6 +523,7 @@ static const struct row table[] = {
 	  write_misc_enable },
 	{ MSR_IA32_DEBUGCTLMSR, MSR_IA32_DEBUGCTLMSR, SAVED, NO_FEATURE, read_debugctl,
 	  write_debugctl },
+	{ MSR_IA32_POWER_CTL, MSR_IA32_POWER_CTL, SAVED, NO_FEATURE, read_power_ctl, write_power_ctl },
 	{ MTRRphysBase_MSR(0), MTRRphysMask_MSR(OST_NR_MTRR_VAR - 1), SAVED, OST_F_MTRR,
 	  ost_mtrr_read, ost_mtrr_write },
 	{ MSR_MTRRfix64K_00000, MSR_MTRRfix64K_00000, SAVED, OST_F_MTRR, ost_mtrr_read,
@@ -494,6 +534,8 @@ static const struct row table[] = {
 	  ost_mtrr_write },
 	{ MSR_IA32_CR_PAT, MSR_IA32_CR_PAT, SAVED, NO_FEATURE, read_pat, write_pat },
 	{ MSR_MTRRdefType, MSR_MTRRdefType, SAVED, OST_F_MTRR, ost_mtrr_read, ost_mtrr_write },
+	{ MSR_IA32_PERF_CAPABILITIES, MSR_IA32_PERF_CAPABILITIES, FEATURE, NO_FEATURE,
+	  read_perf_capabilities, write_perf_capabilities },
 	{ MSR_IA32_MC0_CTL, MSR_IA32_MCx_MISC(OST_MAX_MCE_BANKS - 1), 0, NO_FEATURE, ost_mce_read,
 	  ost_mce_write },
 	{ MSR_IA32_TSC_DEADLINE, MSR_IA32_TSC_DEADLINE, SAVED, OST_F_TSC_DEADLINE,
@@ -678,6 +720,7 @@ void ost_msr_reset(struct ost_vcpu *vcpu, bool init_event)
 		vcpu->misc_enable = MSR_IA32_MISC_ENABLE_FAST_STRING | MISC_ENABLE_FIXED;
 		vcpu->microcode = boot_cpu_data.x86_vendor == X86_VENDOR_INTEL ? 1ull << 32 :
 										 0x01000065;
+		vcpu->msr.power_ctl = 0;
 		vcpu->msr.hwcr = HWCR_TSC_FREQ_SEL;
 		write_misc_features(vcpu, MSR_MISC_FEATURES_ENABLES, 0, true);
 		write_tsc_aux(vcpu, MSR_TSC_AUX, 0, true);

@@ -193,9 +193,9 @@ int ost_stats_fd(struct ost_vm *vm, struct ost_vcpu *vcpu)
 	f->vm = vm;
 	f->vcpu = vcpu;
 	if (vcpu)
-		snprintf(f->id, NAME_SIZE, OST_NAME "-%d/vcpu-%u", task_pid_nr(current), vcpu->id);
+		snprintf(f->id, NAME_SIZE, "kvm-%d/vcpu-%u", task_pid_nr(current), vcpu->id);
 	else
-		snprintf(f->id, NAME_SIZE, OST_NAME "-%d", task_pid_nr(current));
+		snprintf(f->id, NAME_SIZE, "kvm-%d", task_pid_nr(current));
 	r = get_unused_fd_flags(O_CLOEXEC);
 	if (r < 0)
 		goto err_free;

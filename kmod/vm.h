@@ -86,6 +86,12 @@ void ost_vm_get(struct ost_vm *vm);
 /* Drops a reference; the last frees. May sleep. */
 void ost_vm_put(struct ost_vm *vm);
 
+/* Has the VMM left that quirk of the ABI on? */
+static inline bool ost_has_quirk(const struct ost_vm *vm, u64 quirk)
+{
+	return !(READ_ONCE(vm->disabled_quirks) & quirk);
+}
+
 static inline u32 ost_nr_vcpus(const struct ost_vm *vm)
 {
 	/* Pairs with the release in ost_vcpu_create(): a counted vCPU is a complete one. */

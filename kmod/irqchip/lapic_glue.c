@@ -291,7 +291,7 @@ void ost_lapic_reset(struct ost_vcpu *vcpu, bool init_event)
 			vcpu->apic_base |= MSR_IA32_APICBASE_BSP;
 	}
 	ost_lapic_model_reset(vcpu->apic, init_event);
-	if (READ_ONCE(vcpu->vm->disabled_quirks) & KVM_X86_QUIRK_LINT0_REENABLED)
+	if (!ost_has_quirk(vcpu->vm, KVM_X86_QUIRK_LINT0_REENABLED))
 		ost_lapic_reg_set(vcpu->apic, APIC_LVT0, APIC_LVT_MASKED);
 	publish_changes(vcpu);
 	ost_cpuid_refresh(vcpu);

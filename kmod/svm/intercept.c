@@ -39,6 +39,8 @@ static const u32 always[] = {
 	 */
 	ICPT_EXCEPTION(X86_TRAP_AC),
 	ICPT_EXCEPTION(X86_TRAP_DB),
+	/* The other vendor's hypercall */
+	ICPT_EXCEPTION(X86_TRAP_UD),
 };
 
 static void intercept_dr(struct ost_vmcb *vmcb, bool on)

@@ -260,6 +260,8 @@ static int exit_exception(struct ost_vcpu *vcpu)
 			return OST_RUN;
 		}
 		return ost_exit_db(vcpu, qualification(vcpu) & DB_BITS);
+	case X86_TRAP_UD:
+		return ost_exit_undefined(vcpu);
 	case X86_TRAP_BP:
 		return ost_exit_bp(vcpu);
 	case X86_TRAP_AC:

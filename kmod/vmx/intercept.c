@@ -23,7 +23,9 @@ static const u32 exceptions =
 	 * A guest can make their delivery raise them anew for ever, within one instruction, where no
 	 * interrupt gets through (CVE-2015-5307, CVE-2015-8104): they are always delivered by us.
 	 */
-	BIT(X86_TRAP_AC) | BIT(X86_TRAP_DB);
+	BIT(X86_TRAP_AC) | BIT(X86_TRAP_DB) |
+	/* The other vendor's hypercall */
+	BIT(X86_TRAP_UD);
 
 /* All CR0 and CR4 bits but these exit when they change, and read as the shadow says. */
 static void init_masks(struct ost_vmx_vcpu *vmx)

@@ -93,6 +93,33 @@ TEST_F(pv, map_gpa_range_exits)
 	EXPECT_EQ(-95, rax(self->vcpu));
 }
 
+/* The other vendor's instruction: rewritten in memory, or undefined. */
+TEST_F(pv, the_other_hypercall_is_fixed)
+{
+	uint8_t *code = self->vm.mem + VM_CODE_GPA;
+	uint8_t right = is_intel(&self->vm) ? 0xc1 : 0xd9;
+
+	ASSERT_EQ(0, call(&self->vm, self->vcpu, 99, 0, 0, 0));
+	ASSERT_EQ(right, code[2]);
+	code[2] ^= 0xc1 ^ 0xd9;
+	ASSERT_EQ(KVM_EXIT_IO, vcpu_run(self->vcpu));
+	EXPECT_EQ(-KVM_ENOSYS, rax(self->vcpu));
+	EXPECT_EQ(right, code[2]);
+}
+
+TEST_F(pv, the_other_hypercall_is_undefined)
+{
+	uint8_t *code = self->vm.mem + VM_CODE_GPA;
+	uint8_t wrong = is_intel(&self->vm) ? 0xd9 : 0xc1;
+
+	ASSERT_EQ(0, enable_cap(self->vm.fd, KVM_CAP_DISABLE_QUIRKS2, KVM_X86_QUIRK_FIX_HYPERCALL_INSN));
+	ASSERT_EQ(0, call(&self->vm, self->vcpu, 99, 0, 0, 0));
+	code[2] = wrong;
+	/* #UD without an IDT */
+	ASSERT_EQ(KVM_EXIT_SHUTDOWN, vcpu_run(self->vcpu));
+	EXPECT_EQ(wrong, code[2]);
+}
+
 TEST_F(pv, map_gpa_range_of_nothing_is_einval)
 {
 	static const uint64_t bad[][2] = { { GPA + 1, 1 }, { GPA, 0 }, { GPA, ~0UL } };
@@ -117,14 +144,17 @@ TEST_F(pv, nobody_asked_for_it)
 /* Without the CPUID leaf there is nothing left, once that is enforced. */
 TEST_F(pv, features_are_enforced)
 {
-	static const uint32_t msrs[] = { STEAL_TIME, PV_EOI, POLL_CONTROL };
+	static const uint32_t msrs[] = { STEAL_TIME,	      PV_EOI,
+					 POLL_CONTROL,	      MSR_KVM_SYSTEM_TIME,
+					 MSR_KVM_WALL_CLOCK,  MSR_KVM_SYSTEM_TIME_NEW,
+					 MSR_KVM_WALL_CLOCK_NEW };
 	struct kvm_regs regs;
 	uint64_t value;
 
 	vm_load(&self->vm, VM_CODE_GPA, read_msr);
 	ASSERT_EQ(1, has_cap(&self->vm, KVM_CAP_ENFORCE_PV_FEATURE_CPUID));
 	for (int round = 0; round < 2; round++) {
-		for (int i = 0; i < 3; i++) {
+		for (int i = 0; i < 7; i++) {
 			EXPECT_EQ(!round, vcpu_get_msr(self->vcpu, msrs[i], &value));
 			ASSERT_EQ(0, vcpu_long_mode(&self->vm, self->vcpu, VM_CODE_GPA));
 			ASSERT_EQ(0, ioctl(self->vcpu->fd, KVM_GET_REGS, &regs));

@@ -128,6 +128,9 @@ TEST_F(stats_fd, both_kinds_describe_themselves)
 	ASSERT_EQ(NULL, stats_check(&vcpu))
 		TH_LOG("%s", stats_check(&vcpu));
 	EXPECT_NE(0, strcmp(vm.id, vcpu.id));
+	/* Tools for the ABI look for that. */
+	EXPECT_EQ(0, strncmp(vm.id, "kvm-", 4));
+	EXPECT_EQ(0, strncmp(vcpu.id, "kvm-", 4));
 	stats_close(&vm);
 	stats_close(&vcpu);
 }

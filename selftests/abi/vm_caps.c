@@ -5,6 +5,8 @@
 
 #define MSR_PLATFORM_INFO	0xce
 #define APIC_LVT0		0x350
+#define MSR_MISC_ENABLE		0x1a0
+#define MISC_ENABLE_MWAIT	(1u << 18)
 
 FIXTURE(vm_caps)
 {
@@ -79,6 +81,49 @@ TEST_F(vm_caps, quirks_are_on)
 
 	ASSERT_NE(NULL, vcpu);
 	EXPECT_EQ(0x700, lvt0(vcpu));
+}
+
+GUEST_CODE(monitor_mwait, 64,
+	   "1: xorl %ecx, %ecx\n xorl %edx, %edx\n movl $0x3000, %eax\n monitor\n xorl %eax, %eax\n mwait\n"
+	   "outb %al, $0x10\n jmp 1b\n");
+
+static uint32_t has_mwait(struct vcpu *vcpu)
+{
+	struct kvm_cpuid2 *cpuid = calloc(1, sizeof(*cpuid) + 256 * sizeof(cpuid->entries[0]));
+	struct kvm_cpuid_entry2 *e;
+	uint32_t has = ~0u;
+
+	cpuid->nent = 256;
+	if (!ioctl(vcpu->fd, KVM_GET_CPUID2, cpuid) && (e = cpuid_find(cpuid, 1, 0)))
+		has = e->ecx >> 3 & 1;
+	free(cpuid);
+	return has;
+}
+
+/* Firmware that asks nobody: nothing happens unless the VMM wants them to be what CPUID says. */
+TEST_F(vm_caps, quirk_mwait)
+{
+	uint64_t quirks = KVM_X86_QUIRK_MWAIT_NEVER_UD_FAULTS | KVM_X86_QUIRK_MISC_ENABLE_NO_MWAIT;
+	struct vcpu *vcpu = vm_add_vcpu(&self->vm);
+
+	ASSERT_NE(NULL, vcpu);
+	ASSERT_EQ(0, vcpu_cpuid_all(&self->vm, vcpu));
+	vm_load(&self->vm, VM_CODE_GPA, monitor_mwait);
+	ASSERT_EQ(0, vcpu_long_mode(&self->vm, vcpu, VM_CODE_GPA));
+	EXPECT_EQ(KVM_EXIT_IO, vcpu_run(vcpu));
+	EXPECT_EQ(0u, has_mwait(vcpu));
+	EXPECT_EQ(1, vcpu_set_msr(vcpu, MSR_MISC_ENABLE, MISC_ENABLE_MWAIT));
+	EXPECT_EQ(0u, has_mwait(vcpu));
+
+	ASSERT_EQ(0, enable_cap(self->vm.fd, KVM_CAP_DISABLE_QUIRKS2, quirks));
+	EXPECT_EQ(1, vcpu_set_msr(vcpu, MSR_MISC_ENABLE, 0));
+	EXPECT_EQ(1, vcpu_set_msr(vcpu, MSR_MISC_ENABLE, MISC_ENABLE_MWAIT));
+	EXPECT_EQ(1u, has_mwait(vcpu));
+	EXPECT_EQ(KVM_EXIT_IO, vcpu_run(vcpu));
+	EXPECT_EQ(1, vcpu_set_msr(vcpu, MSR_MISC_ENABLE, 0));
+	EXPECT_EQ(0u, has_mwait(vcpu));
+	/* #UD without an IDT */
+	EXPECT_EQ(KVM_EXIT_SHUTDOWN, vcpu_run(vcpu));
 }
 
 TEST_F(vm_caps, tsc_frequency)
