@@ -567,9 +567,9 @@ static void derive(struct ost_cpuid *c)
 	c->leafd_1 = (struct kvm_cpuid_entry2 *)find(c->entries, c->nr, 0xd, 1);
 
 	find_features(c->entries, c->nr, c->features);
-	/* What the CPU has not, the module must not rely on; the vendor may be any. */
+	/* What the CPU has not, the module must not rely on; the vendor may be any, and MWAIT is emulated. */
 	for (i = 0; i < OST_NR_FEATURES; i++) {
-		if (i != OST_F_INTEL && i != OST_F_AMD && !test_bit(i, ost_supported_features))
+		if (i != OST_F_INTEL && i != OST_F_AMD && i != OST_F_MONITOR && !test_bit(i, ost_supported_features))
 			__clear_bit(i, c->features);
 	}
 

@@ -10,6 +10,8 @@
 #include <linux/uaccess.h>
 #include <asm/cpufeature.h>
 #include <asm/debugreg.h>
+#include <asm/svm.h>
+#include <asm/trapnr.h>
 #include "backend.h"
 #include "clock.h"
 #include "cpuid.h"
@@ -714,15 +716,31 @@ static bool event_in_flight(struct ost_vcpu *vcpu)
 	return e->exception.injected || e->interrupt.injected || e->nmi.injected;
 }
 
+/* As both vendors have it in EXITINTINFO and IDT-vectoring information. */
+static u32 vectoring_info(const struct ost_events *e)
+{
+	if (e->exception.injected)
+		return SVM_EXITINTINFO_VALID | e->exception.vector |
+		       (e->exception.soft ? SVM_EXITINTINFO_TYPE_SOFT : SVM_EXITINTINFO_TYPE_EXEPT) |
+		       (e->exception.has_error_code ? SVM_EXITINTINFO_VALID_ERR : 0);
+	if (e->nmi.injected)
+		return SVM_EXITINTINFO_VALID | SVM_EXITINTINFO_TYPE_NMI | X86_TRAP_NMI;
+	return SVM_EXITINTINFO_VALID | e->interrupt.vector |
+	       (e->interrupt.soft ? SVM_EXITINTINFO_TYPE_SOFT : SVM_EXITINTINFO_TYPE_INTR);
+}
+
 static int delivery_error(struct ost_vcpu *vcpu, gpa_t gpa)
 {
 	struct kvm_run *run = vcpu->run;
 
 	run->exit_reason = KVM_EXIT_INTERNAL_ERROR;
 	run->internal.suberror = KVM_INTERNAL_ERROR_DELIVERY_EV;
-	run->internal.ndata = 2;
-	run->internal.data[0] = vcpu->exit_index;
-	run->internal.data[1] = gpa;
+	run->internal.ndata = 5;
+	run->internal.data[0] = vectoring_info(&vcpu->event);
+	run->internal.data[1] = vcpu->exit_index;
+	run->internal.data[2] = vcpu->exit_qual[0];
+	run->internal.data[3] = gpa;
+	run->internal.data[4] = vcpu->cpu;
 	return OST_USER;
 }
 

@@ -293,19 +293,27 @@ static int write_pat(struct ost_vcpu *vcpu, u32 index, u64 data, bool host)
 /* Fast strings may be switched; BTS and PEBS are not there; the others have no effect to switch. */
 #define MISC_ENABLE_FIXED (MSR_IA32_MISC_ENABLE_BTS_UNAVAIL | MSR_IA32_MISC_ENABLE_PEBS_UNAVAIL)
 
-#define MISC_ENABLE_KEPT  (MSR_IA32_MISC_ENABLE_FAST_STRING | MSR_IA32_MISC_ENABLE_MWAIT)
-
 static int read_misc_enable(struct ost_vcpu *vcpu, u32 index, u64 *data, bool host)
 {
 	*data = vcpu->misc_enable;
 	return 0;
 }
 
+/*
+ * A place to keep what is written, but for what there are no performance counters for: they can't be
+ * made available.
+ */
 static int write_misc_enable(struct ost_vcpu *vcpu, u32 index, u64 data, bool host)
 {
-	u64 changed = vcpu->misc_enable ^ data;
+	u64 changed;
 
-	vcpu->misc_enable = (data & MISC_ENABLE_KEPT) | MISC_ENABLE_FIXED;
+	if (!host) {
+		if (~data & MISC_ENABLE_FIXED)
+			return 1;
+		data &= ~(u64)MSR_IA32_MISC_ENABLE_EMON;
+	}
+	changed = vcpu->misc_enable ^ data;
+	vcpu->misc_enable = data;
 	if ((changed & MSR_IA32_MISC_ENABLE_MWAIT) &&
 	    !ost_has_quirk(vcpu->vm, KVM_X86_QUIRK_MISC_ENABLE_NO_MWAIT))
 		ost_cpuid_refresh(vcpu);
@@ -440,7 +448,7 @@ static int write_kvmclock(struct ost_vcpu *vcpu, u32 index, u64 data, bool host)
 }
 
 /*
- * HWCR: that the TSC counts at P0's rate is always so; McStatusWrEn is kept, it lets a guest write
+ * HWCR: that the TSC counts at P0's rate is so whatever the bit says, which is set at first; McStatusWrEn is kept, it lets a guest write
  * its machine check banks; TLBCACHEDIS, FFDIS and MONMWAITUSEREN-like switches that old firmware
  * sets are taken and forgotten.
  */
@@ -458,7 +466,7 @@ static int write_hwcr(struct ost_vcpu *vcpu, u32 index, u64 data, bool host)
 	data &= ~HWCR_IGNORED;
 	if (data & ~(OST_HWCR_MC_STATUS_WR_EN | HWCR_TSC_FREQ_SEL))
 		return 1;
-	vcpu->msr.hwcr = data | HWCR_TSC_FREQ_SEL;
+	vcpu->msr.hwcr = data;
 	return 0;
 }
 
@@ -472,7 +480,10 @@ static int read_vm_cr(struct ost_vcpu *vcpu, u32 index, u64 *data, bool host)
 	return 0;
 }
 
-/* That LFENCE serializes is the only thing shown, as a fact. */
+/*
+ * That LFENCE serializes is the only bit: what a guest or the VMM may set, and is so anyway. As the ABI has it, it
+ * reads as 0 until then.
+ */
 static u64 de_cfg(void)
 {
 	return boot_cpu_has(X86_FEATURE_LFENCE_RDTSC) ? BIT_ULL(1) : 0;
@@ -480,13 +491,16 @@ static u64 de_cfg(void)
 
 static int read_de_cfg(struct ost_vcpu *vcpu, u32 index, u64 *data, bool host)
 {
-	*data = de_cfg();
+	*data = vcpu ? vcpu->msr.de_cfg : de_cfg();
 	return 0;
 }
 
 static int write_de_cfg(struct ost_vcpu *vcpu, u32 index, u64 data, bool host)
 {
-	return data != de_cfg();
+	if (data & ~de_cfg())
+		return 1;
+	vcpu->msr.de_cfg = data;
+	return 0;
 }
 
 /* --- the table --- */
@@ -717,7 +731,7 @@ void ost_msr_reset(struct ost_vcpu *vcpu, bool init_event)
 	if (!init_event) {
 		/* WB, WT, UC-, UC, and again. */
 		write_pat(vcpu, MSR_IA32_CR_PAT, 0x0007040600070406ull, true);
-		vcpu->misc_enable = MSR_IA32_MISC_ENABLE_FAST_STRING | MISC_ENABLE_FIXED;
+		vcpu->misc_enable = MISC_ENABLE_FIXED;
 		vcpu->microcode = boot_cpu_data.x86_vendor == X86_VENDOR_INTEL ? 1ull << 32 :
 										 0x01000065;
 		vcpu->msr.power_ctl = 0;

@@ -26,6 +26,7 @@ struct ost_msrs {
 	u64 mce_banks[4 * OST_MAX_MCE_BANKS];	/* CTL, STATUS, ADDR, MISC, CTL, … */
 	u64 arch_capabilities;
 	u64 power_ctl;
+	u64 de_cfg;
 	u64 hwcr;
 	u64 platform_info, misc_features;
 };

@@ -41,13 +41,32 @@ static const char *const vm_counters[VM_NR_COUNTERS] = {
 	[VM_VCPUS] = "vcpus", [VM_TABLES] = "tables", [VM_MMIO_TABLES] = "mmio_tables",
 };
 
+/* What the stock module counts, too, by the name that tools know it by; behind the exits. */
+#define ALIAS(name, counter) { #name, offsetof(struct ost_vcpu_stats, counter) }
+static const struct {
+	const char *name;
+	size_t offset;
+} aliases[] = {
+	ALIAS(pf_taken, page_faults),
+	ALIAS(halt_exits, halts),
+	ALIAS(irq_exits, host_irqs),
+	ALIAS(irq_window_exits, irq_windows),
+	ALIAS(nmi_window_exits, nmi_windows),
+	ALIAS(mmio_exits, mmio_user),
+	ALIAS(io_exits, pio_user),
+	ALIAS(tlb_flush, tlb_flushes),
+	ALIAS(insn_emulation, emulations),
+	ALIAS(fpu_reload, fpu_loads),
+	ALIAS(halt_successful_poll, halt_polls_hit),
+};
+
 /* The exits that this CPU has, each a counter behind those of stats.c. */
 static u8 exits[OST_MAX_EXITS] __ro_after_init;
 static u32 nr_exits __ro_after_init;
 
 static u32 nr_values(const struct stats_file *f)
 {
-	return f->vcpu ? ost_nr_counters + nr_exits : VM_NR_COUNTERS;
+	return f->vcpu ? ost_nr_counters + nr_exits + ARRAY_SIZE(aliases) : VM_NR_COUNTERS;
 }
 
 static u32 data_at(const struct stats_file *f)
@@ -73,7 +92,12 @@ static u64 value(const struct stats_file *f, u32 i)
 		return vm_value(f->vm, i);
 	if (i < ost_nr_counters)
 		return ost_counter_value(&f->vcpu->stats, i);
-	i = array_index_nospec(i - ost_nr_counters, nr_exits);
+	i -= ost_nr_counters;
+	if (i >= nr_exits) {
+		i = array_index_nospec(i - nr_exits, ARRAY_SIZE(aliases));
+		return READ_ONCE(*(const u64 *)((const char *)&f->vcpu->stats + aliases[i].offset));
+	}
+	i = array_index_nospec(i, nr_exits);
 	return READ_ONCE(f->vcpu->stats.by_reason[exits[i]]);
 }
 
@@ -92,6 +116,9 @@ static void describe(const struct stats_file *f, u32 i, union desc *desc)
 		strscpy(name, vm_counters[i], NAME_SIZE);
 	} else if (i < ost_nr_counters) {
 		strscpy(name, ost_counter_name(i), NAME_SIZE);
+	} else if (i >= ost_nr_counters + nr_exits) {
+		i = array_index_nospec(i - ost_nr_counters - nr_exits, ARRAY_SIZE(aliases));
+		strscpy(name, aliases[i].name, NAME_SIZE);
 	} else {
 		i = array_index_nospec(i - ost_nr_counters, nr_exits);
 		snprintf(name, NAME_SIZE, "exit:%s", ost_exit_name(exits[i]));

@@ -126,7 +126,7 @@ long ost_check_extension(struct ost_vm *vm, unsigned long cap)
 	case KVM_CAP_X86_DISABLE_EXITS:
 		return ost_disable_exits_supported();
 	case KVM_CAP_X86_APIC_BUS_CYCLES_NS:
-		return OST_LAPIC_TICK_NS;
+		return vm ? READ_ONCE(vm->irqs.tick_ns) : OST_LAPIC_TICK_NS;
 	case KVM_CAP_IRQ_ROUTING:
 		return OST_MAX_GSI_ROUTES;	/* the ABI's clients take it for the number */
 	case KVM_CAP_COALESCED_MMIO:

@@ -71,7 +71,7 @@ int ost_vm_cap_max_vcpu_id(struct ost_vm *vm, const u64 *args)
 		return -EINVAL;
 	mutex_lock(&vm->lock);
 	/* The first vCPU settles it, and there has to be one to boot. */
-	if (args[0] && vm->irqs.boot_vcpu_id >= args[0])
+	if (args[0] && vm->irqs.boot_vcpu_id > args[0])
 		r = -EINVAL;
 	else if (vm->nr_creating ? args[0] == ost_vm_max_vcpu_ids(vm) :
 			      !vm->max_vcpu_ids || args[0] == vm->max_vcpu_ids) {

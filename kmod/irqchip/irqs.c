@@ -87,7 +87,7 @@ int ost_irqchip_cap_bus_cycles(struct ost_vm *vm, const u64 *args)
 	if (!ost_irqchip_in_kernel(vm)) {
 		r = -ENXIO;
 	} else if (!vm->nr_creating && args[0] && args[0] <= MAX_TICK_NS) {
-		vm->irqs.tick_ns = args[0];
+		WRITE_ONCE(vm->irqs.tick_ns, args[0]);
 		r = 0;
 	}
 	mutex_unlock(&vm->lock);

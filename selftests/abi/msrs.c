@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* GET_MSRS and SET_MSRS: they go as far as they can and say how far. */
+#include <cpuid.h>
 #include "kselftest_harness.h"
 #include "vm.h"
 
@@ -221,6 +222,42 @@ TEST_F(msrs, tsc_goes_on_from_a_state_of_its_first_second)
 	ASSERT_EQ(1, vcpu_get_msr(self->vcpu, MSR_TSC, &second));
 	EXPECT_LE(first, between);
 	EXPECT_LE(between, second);
+}
+
+static bool cpu_is_amd(void)
+{
+	unsigned int eax, ebx, ecx, edx;
+
+	return __get_cpuid(0, &eax, &ebx, &ecx, &edx) && ebx == signature_AMD_ebx;
+}
+
+/* What VMMs and guests write there is kept as it is. */
+TEST_F(msrs, places_to_keep_values)
+{
+	static const struct {
+		uint32_t index;
+		uint64_t reset, other;
+		bool amd;
+	} kept[] = {
+		{ 0x1fc, 0, 0x1234, false },		/* POWER_CTL */
+		{ 0x1a0, 0x1800, 0x400c51809, false },	/* MISC_ENABLE */
+		{ 0xc0010015, 1u << 24, 1u << 18, true }, /* HWCR */
+		{ 0xc0010015, 0, 0, true },
+		{ 0xc0011029, 0, 0, true },		/* DE_CFG */
+	};
+	uint64_t value;
+
+	for (size_t i = 0; i < sizeof(kept) / sizeof(kept[0]); i++) {
+		if (kept[i].amd && !cpu_is_amd())
+			continue;
+		if (!dev_is_reference() && kept[i].reset) {
+			ASSERT_EQ(1, vcpu_get_msr(self->vcpu, kept[i].index, &value));
+			EXPECT_EQ(kept[i].reset, value) TH_LOG("0x%x", kept[i].index);
+		}
+		EXPECT_EQ(1, vcpu_set_msr(self->vcpu, kept[i].index, kept[i].other)) TH_LOG("0x%x", kept[i].index);
+		ASSERT_EQ(1, vcpu_get_msr(self->vcpu, kept[i].index, &value));
+		EXPECT_EQ(kept[i].other, value) TH_LOG("0x%x", kept[i].index);
+	}
 }
 
 TEST_F(msrs, tsc_moves_on_from_what_was_set)

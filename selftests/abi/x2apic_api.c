@@ -247,6 +247,7 @@ TEST_F(x2apic, bus_cycles)
 	EXPECT_EQ(-1, enable_cap(self->vm.fd, KVM_CAP_X86_APIC_BUS_CYCLES_NS, 1ULL << 32));
 	EXPECT_EQ(EINVAL, errno);
 	ASSERT_EQ(0, enable_cap(self->vm.fd, KVM_CAP_X86_APIC_BUS_CYCLES_NS, 40));
+	EXPECT_EQ(40, has_cap(&self->vm, KVM_CAP_X86_APIC_BUS_CYCLES_NS));
 	ASSERT_EQ(0, vm_open(&vm, 0));
 	EXPECT_EQ(-1, enable_cap(vm.fd, KVM_CAP_X86_APIC_BUS_CYCLES_NS, 40));
 	EXPECT_EQ(ENXIO, errno);
