@@ -448,7 +448,7 @@ static int write_kvmclock(struct ost_vcpu *vcpu, u32 index, u64 data, bool host)
 }
 
 /*
- * HWCR: that the TSC counts at P0's rate is so whatever the bit says, which is set at first; McStatusWrEn is kept, it lets a guest write
+ * HWCR: that the TSC counts at P0's rate is so whatever the bit says, which is firmware's to set; McStatusWrEn is kept, it lets a guest write
  * its machine check banks; TLBCACHEDIS, FFDIS and MONMWAITUSEREN-like switches that old firmware
  * sets are taken and forgotten.
  */
@@ -735,7 +735,8 @@ void ost_msr_reset(struct ost_vcpu *vcpu, bool init_event)
 		vcpu->microcode = boot_cpu_data.x86_vendor == X86_VENDOR_INTEL ? 1ull << 32 :
 										 0x01000065;
 		vcpu->msr.power_ctl = 0;
-		vcpu->msr.hwcr = HWCR_TSC_FREQ_SEL;
+		vcpu->msr.hwcr = 0;
+		vcpu->msr.de_cfg = 0;
 		write_misc_features(vcpu, MSR_MISC_FEATURES_ENABLES, 0, true);
 		write_tsc_aux(vcpu, MSR_TSC_AUX, 0, true);
 		ost_mtrr_reset(vcpu);

@@ -18,6 +18,8 @@
  */
 #define MSR_IA32_MISC_ENABLE		0x1a0
 #define MISC_ENABLE_FAST_STRING		(1ULL << 0)
+#define MSR_K7_HWCR			0xc0010015
+#define HWCR_TSC_FREQ_SEL		(1ULL << 24)
 #define MSR_MTRR_DEF_TYPE		0x2ff
 #define MTRR_DEF_TYPE_ENABLE		(1ULL << 11)
 #define MTRR_TYPE_WB			6ULL
@@ -142,6 +144,7 @@ void vcpu_set_firmware_msrs(struct vcpu *vcpu)
 	static const struct kvm_msr_entry entries[] = {
 		{ .index = MSR_MTRR_DEF_TYPE, .data = MTRR_DEF_TYPE_ENABLE | MTRR_TYPE_WB },
 		{ .index = MSR_IA32_MISC_ENABLE, .data = MISC_ENABLE_FAST_STRING },
+		{ .index = MSR_K7_HWCR, .data = HWCR_TSC_FREQ_SEL },
 	};
 	struct {
 		struct kvm_msrs header;
