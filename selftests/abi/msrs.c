@@ -250,6 +250,9 @@ TEST_F(msrs, places_to_keep_values)
 	for (size_t i = 0; i < sizeof(kept) / sizeof(kept[0]); i++) {
 		if (kept[i].amd && !cpu_is_amd())
 			continue;
+		/* In 6.1 a 0 changes nothing there. */
+		if (dev_is_reference() && !kept[i].other)
+			continue;
 		if (!dev_is_reference()) {
 			ASSERT_EQ(1, vcpu_get_msr(self->vcpu, kept[i].index, &value));
 			EXPECT_EQ(kept[i].reset, value) TH_LOG("0x%x", kept[i].index);
