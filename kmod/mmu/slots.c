@@ -11,9 +11,10 @@ static struct ost_memslots *slots_alloc(u32 nr)
 	size_t size = sizeof(*slots) + nr * (sizeof(slots->slots[0]) + sizeof(slots->by_hva[0]) +
 					     sizeof(slots->by_id[0]));
 
-	slots = kvzalloc(size, GFP_KERNEL_ACCOUNT);
+	slots = kvmalloc(size, GFP_KERNEL_ACCOUNT);
 	if (!slots)
 		return NULL;
+	memset(slots, 0, sizeof(*slots));
 	slots->nr = nr;
 	slots->by_hva = (struct ost_slot_hva *)&slots->slots[nr];
 	slots->by_id = (u32 *)&slots->by_hva[nr];
@@ -29,22 +30,29 @@ struct ost_memslots *ost_slots_new(void)
 	return slots;
 }
 
-const struct ost_memslot *ost_slots_by_id(const struct ost_memslots *slots, u32 id)
+/* How many slots have a lower number than id. */
+static u32 ids_below(const struct ost_memslots *slots, u32 id)
 {
 	u32 low = 0, high = slots->nr;
 
 	while (low < high) {
 		u32 mid = low + (high - low) / 2;
-		const struct ost_memslot *slot = &slots->slots[slots->by_id[mid]];
 
-		if (slot->id == id)
-			return slot;
-		if (slot->id < id)
+		if (slots->slots[slots->by_id[mid]].id < id)
 			low = mid + 1;
 		else
 			high = mid;
 	}
-	return NULL;
+	return low;
+}
+
+const struct ost_memslot *ost_slots_by_id(const struct ost_memslots *slots, u32 id)
+{
+	u32 at = ids_below(slots, id);
+
+	if (at == slots->nr || slots->slots[slots->by_id[at]].id != id)
+		return NULL;
+	return &slots->slots[slots->by_id[at]];
 }
 
 /* How many slots begin at or below gfn. */
@@ -97,28 +105,73 @@ bool ost_slots_overlap(const struct ost_memslots *slots, u32 id, gfn_t base_gfn,
 	return false;
 }
 
-static void sort_by_hva(struct ost_memslots *slots, const struct ost_memslots *old,
-			const u32 *moved_to, u32 added)
+/* What a change does to an array: the old index of what goes and the new one of what comes, NOWHERE for nothing. */
+#define NOWHERE U32_MAX
+struct change {
+	u32 goes, comes;
+};
+
+/* Copies what stays, with room for what comes. Runs of memory: there may be tens of thousands. */
+static void copy_rest(void *to, const void *from, size_t size, u32 nr, struct change c)
 {
-	unsigned long max_end = 0;
-	u32 i, n = 0;
+	u32 i = 0, n = 0, run;
 
-	/* The old order holds for those that stay; the new one is put in its place. */
-	for (i = 0; i < old->nr; i++) {
-		u32 to = moved_to[old->by_hva[i].slot];
-
-		if (to == U32_MAX)
+	while (i < nr) {
+		if (i == c.goes) {
+			i++;
 			continue;
-		if (added != U32_MAX && slots->slots[added].hva < slots->slots[to].hva) {
-			slots->by_hva[n++].slot = added;
-			added = U32_MAX;
 		}
-		slots->by_hva[n++].slot = to;
+		if (n == c.comes)
+			n++;
+		run = nr - i;
+		if (c.goes > i)
+			run = min(run, c.goes - i);
+		if (c.comes > n)
+			run = min(run, c.comes - n);
+		memcpy(to + n * size, from + i * size, run * size);
+		i += run;
+		n += run;
 	}
-	if (added != U32_MAX)
-		slots->by_hva[n++].slot = added;
+}
 
-	for (i = 0; i < n; i++) {
+/* Where an entry that stays is behind a change. */
+static u32 moved(u32 i, struct change c)
+{
+	i -= i > c.goes;
+	return i + (i >= c.comes);
+}
+
+/* `above` entries lie before what comes, without a look at what goes. */
+static u32 place(u32 above, u32 goes)
+{
+	return above - (goes < above);
+}
+
+static void sort_by_hva(struct ost_memslots *slots, const struct ost_memslots *old, struct change c)
+{
+	struct change h = { NOWHERE, NOWHERE };
+	unsigned long max_end = 0;
+	u32 i;
+
+	if (c.goes != NOWHERE) {
+		for (i = 0; old->by_hva[i].slot != c.goes; i++)
+			;
+		h.goes = i;
+	}
+	if (c.comes != NOWHERE)
+		h.comes = place(ost_slots_below_hva(old, slots->slots[c.comes].hva), h.goes);
+	copy_rest(slots->by_hva, old->by_hva, sizeof(old->by_hva[0]), old->nr, h);
+	if (min(c.goes, c.comes) < slots->nr) {
+		for (i = 0; i < slots->nr; i++)
+			slots->by_hva[i].slot = moved(slots->by_hva[i].slot, c);
+	}
+	if (c.comes != NOWHERE)
+		slots->by_hva[h.comes].slot = c.comes;
+
+	i = min(min(h.goes, h.comes), slots->nr);
+	if (i)
+		max_end = slots->by_hva[i - 1].max_end;
+	for (; i < slots->nr; i++) {
 		const struct ost_memslot *slot = &slots->slots[slots->by_hva[i].slot];
 
 		max_end = max(max_end, slot->hva + ost_slot_bytes(slot));
@@ -126,62 +179,43 @@ static void sort_by_hva(struct ost_memslots *slots, const struct ost_memslots *o
 	}
 }
 
-static void sort_by_id(struct ost_memslots *slots, const struct ost_memslots *old,
-		       const u32 *moved_to, u32 added)
+static void sort_by_id(struct ost_memslots *slots, const struct ost_memslots *old, u32 id, struct change c)
 {
-	u32 i, n = 0;
+	struct change n = { NOWHERE, NOWHERE };
+	u32 i, below = ids_below(old, id);
 
-	for (i = 0; i < old->nr; i++) {
-		u32 to = moved_to[old->by_id[i]];
-
-		if (to == U32_MAX)
-			continue;
-		if (added != U32_MAX && slots->slots[added].id < slots->slots[to].id) {
-			slots->by_id[n++] = added;
-			added = U32_MAX;
-		}
-		slots->by_id[n++] = to;
+	if (c.goes != NOWHERE)
+		n.goes = below;
+	if (c.comes != NOWHERE)
+		n.comes = below;
+	copy_rest(slots->by_id, old->by_id, sizeof(old->by_id[0]), old->nr, n);
+	if (min(c.goes, c.comes) < slots->nr) {
+		for (i = 0; i < slots->nr; i++)
+			slots->by_id[i] = moved(slots->by_id[i], c);
 	}
-	if (added != U32_MAX)
-		slots->by_id[n++] = added;
+	if (c.comes != NOWHERE)
+		slots->by_id[n.comes] = c.comes;
 }
 
 struct ost_memslots *ost_slots_replace(const struct ost_memslots *old, u32 id,
 				       const struct ost_memslot *add)
 {
-	u32 nr = old->nr - !!ost_slots_by_id(old, id) + !!add;
-	struct ost_memslots *slots = slots_alloc(nr);
-	u32 *moved_to = kvcalloc(max(old->nr, 1u), sizeof(*moved_to), GFP_KERNEL_ACCOUNT);
-	u32 added = U32_MAX;
-	u32 i, n = 0;
+	const struct ost_memslot *gone = ost_slots_by_id(old, id);
+	struct change c = { NOWHERE, NOWHERE };
+	struct ost_memslots *slots = slots_alloc(old->nr - !!gone + !!add);
 
-	if (!slots || !moved_to) {
-		kvfree(slots);
-		kvfree(moved_to);
+	if (!slots)
 		return NULL;
-	}
 	slots->generation = old->generation + 1;
-	for (i = 0; i < old->nr; i++) {
-		const struct ost_memslot *slot = &old->slots[i];
-
-		if (slot->id == id) {
-			moved_to[i] = U32_MAX;
-			continue;
-		}
-		if (add && added == U32_MAX && add->base_gfn < slot->base_gfn) {
-			added = n;
-			slots->slots[n++] = *add;
-		}
-		moved_to[i] = n;
-		slots->slots[n++] = *slot;
-	}
-	if (add && added == U32_MAX) {
-		added = n;
-		slots->slots[n++] = *add;
-	}
-	sort_by_hva(slots, old, moved_to, added);
-	sort_by_id(slots, old, moved_to, added);
-	kvfree(moved_to);
+	if (gone)
+		c.goes = gone - old->slots;
+	if (add)
+		c.comes = place(slots_up_to(old, add->base_gfn), c.goes);
+	copy_rest(slots->slots, old->slots, sizeof(old->slots[0]), old->nr, c);
+	if (add)
+		slots->slots[c.comes] = *add;
+	sort_by_hva(slots, old, c);
+	sort_by_id(slots, old, id, c);
 	return slots;
 }
 

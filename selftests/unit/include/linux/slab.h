@@ -34,6 +34,7 @@ static inline void *kcalloc(size_t n, size_t size, gfp_t gfp)
 }
 
 #define kmalloc(size, gfp) kzalloc(size, gfp)
+#define kvmalloc(size, gfp) kzalloc(size, gfp)
 #define kvzalloc(size, gfp) kzalloc(size, gfp)
 #define kfree(p) free((void *)(p))
 #define kvcalloc(n, size, gfp) kcalloc(n, size, gfp)
