@@ -564,7 +564,7 @@ TEST_F(smm, broken_save_areas)
 		uint32_t offset;
 		uint64_t value;
 	} broken[] = {
-		{ 0xff48, 1ULL << 63 },		/* CR4: reserved */
+		{ 0xff48, 1ULL << 31 },		/* CR4: reserved */
 		{ 0xff58, 0x80000000 },		/* CR0: PG without PE */
 		{ 0xff58, 0x20000000 },		/* NW without CD */
 		{ 0xfed0, 1ULL << 40 },		/* EFER: reserved */
