@@ -26,7 +26,7 @@ void ost_smi(struct ost_vcpu *vcpu)
 
 bool ost_smi_wakes(struct ost_vcpu *vcpu)
 {
-	return test_bit(OST_REQ_SMI, &vcpu->requests) && !vcpu->smm.active;
+	return (READ_ONCE(vcpu->requests) & (BIT(OST_REQ_SMI) | BIT(OST_REQ_SMI_TOLD))) && !vcpu->smm.active;
 }
 
 bool ost_smi_behind_event(const struct ost_vcpu *vcpu)
@@ -45,7 +45,7 @@ static void set_active(struct ost_vcpu *vcpu, bool active)
 static void request_held_back(struct ost_vcpu *vcpu)
 {
 	if (vcpu->smm.pending)
-		ost_request(vcpu, OST_REQ_SMI);
+		ost_request(vcpu, OST_REQ_SMI_TOLD);
 	vcpu->smm.pending = false;
 	if (READ_ONCE(vcpu->pending_init_sipi))
 		ost_request(vcpu, OST_REQ_INIT_SIPI);
@@ -268,10 +268,13 @@ shutdown:
 
 void ost_smm_get_events(struct ost_vcpu *vcpu, struct kvm_vcpu_events *out)
 {
+	if (ost_request_take(vcpu, OST_REQ_SMI))
+		ost_request(vcpu, OST_REQ_SMI_TOLD);
+	vcpu->smm.init_told = vcpu->apic && test_bit(OST_INIT_PENDING, &vcpu->pending_init_sipi);
 	out->smi.smm = vcpu->smm.active;
-	out->smi.pending = vcpu->smm.pending || test_bit(OST_REQ_SMI, &vcpu->requests);
+	out->smi.pending = vcpu->smm.pending || test_bit(OST_REQ_SMI_TOLD, &vcpu->requests);
 	out->smi.smm_inside_nmi = vcpu->smm.active && vcpu->smm.inside_nmi;
-	out->smi.latched_init = vcpu->apic && test_bit(OST_INIT_PENDING, &vcpu->pending_init_sipi);
+	out->smi.latched_init = vcpu->smm.init_told;
 	out->flags |= KVM_VCPUEVENT_VALID_SMM;
 }
 
@@ -294,12 +297,14 @@ int ost_smm_set_events(struct ost_vcpu *vcpu, const struct kvm_vcpu_events *in)
 		set_active(vcpu, active);
 	vcpu->smm.inside_nmi = active && in->smi.smm_inside_nmi;
 	vcpu->smm.from_halt = false;
-	clear_bit(OST_REQ_SMI, &vcpu->requests);
+	clear_bit(OST_REQ_SMI_TOLD, &vcpu->requests);
 	vcpu->smm.pending = in->smi.pending;
+	/* VMMs set what they got a while ago: what came meanwhile, from other vCPUs, is not to be lost. */
 	if (vcpu->apic && in->smi.latched_init)
 		set_bit(OST_INIT_PENDING, &vcpu->pending_init_sipi);
-	else if (vcpu->apic)
+	else if (vcpu->smm.init_told)
 		clear_bit(OST_INIT_PENDING, &vcpu->pending_init_sipi);
+	vcpu->smm.init_told = in->smi.latched_init;
 	if (!active)
 		request_held_back(vcpu);
 	return 0;

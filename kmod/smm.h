@@ -4,7 +4,8 @@
  * takes it out again.
  *
  * An SMI is a request, OST_REQ_SMI. Where it can't be taken at once it waits in `pending`, and is requested again when
- * what holds it back is over: by RSM, or behind the delivery of the event that is under way.
+ * what holds it back is over: by RSM, or behind the delivery of the event that is under way. One that the VMM has been
+ * told of is OST_REQ_SMI_TOLD, so that KVM_SET_VCPU_EVENTS takes back that one, and none that has come since.
  */
 #ifndef OST_SMM_H
 #define OST_SMM_H
@@ -20,6 +21,7 @@ struct ost_smm {
 	bool inside_nmi;	/* while active: NMIs were blocked before */
 	bool pending;		/* an SMI waits, and is no request */
 	bool from_halt;		/* the one that is requested has ended a HLT */
+	bool init_told;		/* the last KVM_GET_VCPU_EVENTS has told of an INIT that waits */
 	u32 smbase;
 	u64 count;		/* MSR_SMI_COUNT */
 };

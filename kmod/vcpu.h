@@ -57,6 +57,7 @@ enum ost_req {
 	OST_REQ_APIC_TIMER,	/* an expired LAPIC timer waits to be put into the IRR */
 	OST_REQ_IOAPIC_EOI,	/* userspace's IOAPIC is to hear of an end (user_eois) */
 	OST_REQ_SMI,		/* an SMI has come (smm.h) */
+	OST_REQ_SMI_TOLD,	/* one that KVM_GET_VCPU_EVENTS has told of is still to be taken */
 	OST_REQ_INIT_SIPI,	/* an INIT or SIPI has come (pending_init_sipi) */
 	OST_REQ_STEAL,		/* account to the guest what time it did not get (pv.c) */
 	OST_REQ_PV_EOI,		/* see to the guest's bit for ends of interrupts, by sleeping (pv.c) */

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* System-management mode: SMIs, the save area, RSM, and the address space that is seen in it. */
 #include <asm/processor-flags.h>
+#include <pthread.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/time.h>
+#include <unistd.h>
 
 #include "kselftest_harness.h"
 #include "vm.h"
@@ -820,6 +823,28 @@ TEST_F(smm, pending_by_events)
 	EXPECT_EQ(OUTSIDE, next_out(self->vcpu));
 }
 
+/* What comes between GET and SET of the events is none of what was told, and stays. */
+TEST_F(smm, smi_between_get_and_set)
+{
+	struct kvm_vcpu_events ev;
+
+	start_16(self, spin16, handler);
+	ev = events_of(self->vcpu);
+	ASSERT_EQ(0, smi(self->vcpu));
+	ev.flags = KVM_VCPUEVENT_VALID_SMM;
+	ASSERT_EQ(0, set_events(self->vcpu, &ev));
+	EXPECT_EQ(INSIDE, next_out(self->vcpu));
+	EXPECT_EQ(OUTSIDE, next_out(self->vcpu));
+	/* What was told is taken back. */
+	ASSERT_EQ(0, smi(self->vcpu));
+	ev = events_of(self->vcpu);
+	EXPECT_EQ(1, ev.smi.pending);
+	ev.flags = KVM_VCPUEVENT_VALID_SMM;
+	ev.smi.pending = 0;
+	ASSERT_EQ(0, set_events(self->vcpu, &ev));
+	EXPECT_EQ(OUTSIDE, next_out(self->vcpu));
+}
+
 /* A vCPU that is moved to another VM in its handler goes on there. */
 TEST_F(smm, migrated_inside)
 {
@@ -905,6 +930,97 @@ TEST_F(smm, memory_goes)
 	ASSERT_EQ(0, smi(self->vcpu));
 	EXPECT_EQ(INSIDE, next_out(self->vcpu));
 	EXPECT_EQ(OUT(PORT_GUEST, 0), next_out(self->vcpu));
+}
+
+struct sender {
+	struct vm *vm;
+	uint8_t *smram;
+	volatile bool stop;
+};
+
+/* SMIs, and memory of both spaces that goes and comes back. */
+static void *send_smis(void *arg)
+{
+	struct sender *s = arg;
+	struct kvm_msi msi = { .address_lo = 0xfee00000, .data = 2 << 8 };
+
+	while (!s->stop) {
+		msi.address_lo = 0xfee00000 | (rand() & 1) << 12;
+		ioctl(s->vm->fd, KVM_SIGNAL_MSI, &msi);
+		usleep(rand() % 200);
+		madvise(s->smram + 0x5000, VM_PAGE_SIZE, MADV_DONTNEED);
+		memcpy(s->smram + 0x5000, "MM", 2);
+		madvise(s->vm->mem + 0x5000, VM_PAGE_SIZE, MADV_DONTNEED);
+		memcpy(s->vm->mem + 0x5000, "OO", 2);
+	}
+	return NULL;
+}
+
+struct runner {
+	struct vcpu *vcpu;
+	volatile bool stop;
+	int inside, outside, wrong;
+};
+
+static void *run_until(void *arg)
+{
+	struct runner *r = arg;
+
+	while (!r->stop) {
+		long out = next_out(r->vcpu);
+
+		/* The word may be away for a moment. */
+		if (out == OUTSIDE || out == OUT(PORT_GUEST, 0))
+			r->outside++;
+		else if (out == INSIDE || out == OUT(PORT_SMM, 0))
+			r->inside++;
+		else
+			r->wrong++;
+		if (in_smm(r->vcpu) != (out >> 16 == PORT_SMM))
+			r->wrong++;
+	}
+	return NULL;
+}
+
+/* Each vCPU sees the space that it is in, whatever the other does and wherever the memory goes. */
+TEST_F(smm, two_vcpus_under_load)
+{
+	struct sender sender = { .vm = &self->vm, .smram = self->smram };
+	struct runner runner[2] = {};
+	pthread_t thread[3];
+
+	ASSERT_NE(NULL, vm_add_vcpu(&self->vm));
+	vm_load(&self->vm, VM_CODE_GPA, spin16);
+	smm_load(self, HANDLER, handler);
+	for (int i = 0; i < 2; i++) {
+		struct kvm_mp_state runnable = { KVM_MP_STATE_RUNNABLE };
+		struct kvm_lapic_state lapic;
+		struct vcpu *vcpu = &self->vm.vcpu[i];
+
+		ASSERT_EQ(0, vcpu_cpuid_all(&self->vm, vcpu));
+		ASSERT_EQ(0, vcpu_real_mode(vcpu, VM_CODE_GPA));
+		ASSERT_EQ(0, ioctl(vcpu->fd, KVM_SET_MP_STATE, &runnable));
+		ASSERT_EQ(0, ioctl(vcpu->fd, KVM_GET_LAPIC, &lapic));
+		*(uint32_t *)(lapic.regs + 0xf0) = 0x1ff;
+		ASSERT_EQ(0, ioctl(vcpu->fd, KVM_SET_LAPIC, &lapic));
+		/* Save areas of their own; what they have as CS:8000 is the same code. */
+		ASSERT_EQ(1, vcpu_set_msr(vcpu, MSR_SMBASE, SMBASE + 0x10000 * i));
+		runner[i].vcpu = vcpu;
+	}
+	smm_load(self, HANDLER + 0x10000, handler);
+	for (int i = 0; i < 2; i++)
+		ASSERT_EQ(0, pthread_create(&thread[i], NULL, run_until, &runner[i]));
+	ASSERT_EQ(0, pthread_create(&thread[2], NULL, send_smis, &sender));
+	usleep(1500000);
+	sender.stop = true;
+	pthread_join(thread[2], NULL);
+	for (int i = 0; i < 2; i++) {
+		runner[i].stop = true;
+		pthread_join(thread[i], NULL);
+		EXPECT_EQ(0, runner[i].wrong);
+		EXPECT_LT(0, runner[i].inside);
+		EXPECT_LT(0, runner[i].outside);
+	}
 }
 
 /* Without memory for the second space there is nothing to run, and nobody is harmed. */
