@@ -5,7 +5,10 @@
 #include "compat.h"
 #include "debugreg.h"
 
-/* See ost_debug_prepare() and ost_smi_take(): the entry delivers an event, and an interrupt of the host's that waits ends it then. */
+/*
+ * See ost_debug_prepare() and ost_smi_take(): the entry delivers an event, and an interrupt of the host's that waits ends
+ * it then.
+ */
 static void kick_self(struct ost_vcpu *vcpu)
 {
 	vcpu->debug.kick = false;

@@ -186,7 +186,7 @@ int ost_exit_rsm(struct ost_vcpu *vcpu)
 	return ost_exit_ud(vcpu);
 }
 
-/* What RSM loads, or false where that is a shutdown (APM vol. 2, 10.3.3; SDM vol. 3C, 32.5). */
+/* What RSM loads, or false where that is a shutdown (APM vol. 2, 10.4; SDM vol. 3C, 32.3.2). */
 static bool make_sregs(struct ost_vcpu *vcpu, const struct ost_smram *s, struct kvm_sregs *sregs)
 {
 	u64 efer;

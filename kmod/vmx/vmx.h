@@ -147,7 +147,8 @@ struct ost_vmx_vcpu {
 	u32 apic_controls;		/* of ost_vmx_config.apic, those in use */
 	u32 eoi_exits_version;		/* of what the EOI-exit bitmaps hold, 0 for nothing yet */
 	bool apic_elsewhere;		/* counted in the VM's nr_apic_elsewhere */
-	u64 eptp, vmcs_eptp;		/* of the vCPU's space; and what the VMCS has, written with the next flush */
+	u64 eptp;			/* of the vCPU's address space */
+	u64 vmcs_eptp;			/* in the VMCS; written with the flush that goes with a change */
 	u16 vpid;			/* 0 without */
 
 	int active_cpu;			/* where the VMCS is active, -1 nowhere [its CPU, interrupts off] */
