@@ -192,8 +192,10 @@ static bool make_sregs(struct ost_vcpu *vcpu, const struct ost_smram *s, struct 
 	u64 efer;
 
 	ost_get_sregs(vcpu, sregs);
-	efer = (long_layout(vcpu) ? s->efer : sregs->efer) & ~(u64)EFER_LMA;
 	/* LMA is the CPU's own. */
+	efer = (long_layout(vcpu) ? s->efer : sregs->efer) & ~(u64)EFER_LMA;
+	if (long_layout(vcpu) && (efer & vcpu->cpuid.efer_reserved))
+		return false;
 	if ((efer & EFER_LME) && (s->cr0 & X86_CR0_PG))
 		efer |= EFER_LMA;
 	sregs->efer = efer;

@@ -70,15 +70,6 @@ GUEST_CODE(writing, 16,
 	   "movw $0x1234, 0x7000\n"
 	   "outw %ax, $0x80\n"
 	   "rsm\n");
-/* Leaves with NMIs open, by an IRET to what follows it. */
-GUEST_CODE(opens_nmis, 16,
-	   "movw $0x4000, %sp\n"
-	   "pushfw\n"
-	   "pushw %cs\n"
-	   "movw $0x8100, %bx\n"
-	   "pushw %bx\n"
-	   "lidtw %cs:0x8200\n"
-	   "iretw\n");
 /* To long mode, by tables that are in the second space as in the first; see long_handler(). */
 GUEST_CODE(to_long_mode, 16,
 	   "lgdtl %cs:0x8080\n"
