@@ -204,6 +204,8 @@ struct ost_backend {
 
 	/* Forget the vCPU's TLB entries before the next entry. Any context. */
 	void (*flush_tlb)(struct ost_vcpu *vcpu);
+	/* vcpu->smm.active and ->space changed: another nested page table, and RSM exits or not. [vcpu] */
+	void (*smm_changed)(struct ost_vcpu *vcpu);
 	/*
 	 * ost_advance_rip() past the instruction that exited; ost_skip_by_decoding() where the CPU does not
 	 * tell how long it is. [vcpu]

@@ -5,12 +5,17 @@
 #include "compat.h"
 #include "debugreg.h"
 
-/* See ost_debug_prepare(): the entry delivers an event, and an interrupt of the host's that waits ends it then. */
+/*
+ * See ost_debug_prepare() and ost_smi_take(): the entry delivers an event, and an interrupt of the host's that waits ends
+ * it then.
+ */
 static void kick_self(struct ost_vcpu *vcpu)
 {
 	vcpu->debug.kick = false;
 	ost_debug_update(vcpu);
 	ost_request(vcpu, OST_REQ_EVENT);
+	if (ost_smi_behind_event(vcpu))
+		ost_request(vcpu, OST_REQ_SMI);
 	smp_send_reschedule(smp_processor_id());
 }
 

@@ -79,7 +79,7 @@ static int resolve(struct ost_emul *e, u64 linear, u32 len, u32 access, bool wri
 		r = translate(e, linear + s->offset, access, &s->gpa);
 		if (r != OST_EMUL_OK)
 			return r;
-		s->ram = ost_gpa_has_slot(vcpu_of(e)->vm, s->gpa, write);
+		s->ram = ost_vcpu_has_slot(vcpu_of(e), s->gpa, write);
 	}
 	return OST_EMUL_OK;
 }
@@ -90,7 +90,7 @@ static int resolve(struct ost_emul *e, u64 linear, u32 len, u32 access, bool wri
  */
 static bool slot_has_gone(struct ost_vcpu *vcpu, struct span *s, bool write)
 {
-	s->ram = ost_gpa_has_slot(vcpu->vm, s->gpa, write);
+	s->ram = ost_vcpu_has_slot(vcpu, s->gpa, write);
 	return !s->ram;
 }
 
@@ -119,7 +119,7 @@ static int emul_fetch(struct ost_emul *e, u64 linear, void *buf, unsigned int le
 	r = translate(e, linear, OST_ACCESS_FETCH | (e->cpl == 3 ? OST_ACCESS_USER : 0), &gpa);
 	if (r != OST_EMUL_OK)
 		return r;
-	return ost_gpa_read(vcpu->vm, gpa, buf, len) ? OST_EMUL_UNHANDLEABLE : OST_EMUL_OK;
+	return ost_vcpu_read(vcpu, gpa, buf, len) ? OST_EMUL_UNHANDLEABLE : OST_EMUL_OK;
 }
 
 /* The data userspace has read for this access, if it is for this one. */
@@ -163,7 +163,7 @@ static int emul_read(struct ost_emul *e, u64 linear, void *buf, unsigned int len
 		struct span *s = &a.span[i];
 
 		if (s->ram) {
-			if (!ost_gpa_read(vcpu->vm, s->gpa, buf + s->offset, s->len))
+			if (!ost_vcpu_read(vcpu, s->gpa, buf + s->offset, s->len))
 				continue;
 			if (!slot_has_gone(vcpu, s, false))
 				return OST_EMUL_UNHANDLEABLE;
@@ -194,7 +194,7 @@ static int write_access(struct ost_emul *e, struct access *a, const void *buf)
 		const void *data = buf + s->offset;
 
 		if (s->ram) {
-			if (!ost_gpa_write(vcpu->vm, s->gpa, data, s->len))
+			if (!ost_vcpu_write(vcpu, s->gpa, data, s->len))
 				continue;
 			if (!slot_has_gone(vcpu, s, true))
 				return OST_EMUL_UNHANDLEABLE;
@@ -244,7 +244,7 @@ static int emul_cmpxchg(struct ost_emul *e, u64 linear, const void *old, const v
 	if (a.nr > 1 || !a.span[0].ram || len > sizeof(expected) || !IS_ALIGNED(a.span[0].gpa, len))
 		return write_access(e, &a, new);
 	memcpy(expected, old, len);
-	r = ost_gpa_cmpxchg(vcpu->vm, a.span[0].gpa, expected, new, len);
+	r = ost_vcpu_cmpxchg(vcpu, a.span[0].gpa, expected, new, len);
 	if (r < 0 && slot_has_gone(vcpu, &a.span[0], true))
 		return write_access(e, &a, new);
 	if (r < 0)
@@ -500,6 +500,11 @@ static int emul_invlpg(struct ost_emul *e, u64 linear)
 	return OST_EMUL_OK;
 }
 
+static int emul_leave_smm(struct ost_emul *e)
+{
+	return ost_smm_leave(vcpu_of(e), e);
+}
+
 static int emul_get_vec(struct ost_emul *e, unsigned int nr, void *buf, unsigned int len)
 {
 	ost_fpu_get_vec(vcpu_of(e), nr, buf, len);
@@ -537,6 +542,7 @@ static const struct ost_emul_ops emul_ops = {
 	.halt = emul_halt,
 	.wbinvd = emul_wbinvd,
 	.invlpg = emul_invlpg,
+	.leave_smm = emul_leave_smm,
 	.get_vec = emul_get_vec,
 	.set_vec = emul_set_vec,
 };

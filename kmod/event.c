@@ -408,6 +408,7 @@ void ost_get_events(struct ost_vcpu *vcpu, struct kvm_vcpu_events *out)
 	out->nmi.masked = ost_backend->get_nmi_mask(vcpu);
 	out->sipi_vector = 0;
 	out->flags = KVM_VCPUEVENT_VALID_NMI_PENDING | KVM_VCPUEVENT_VALID_SHADOW;
+	ost_smm_get_events(vcpu, out);
 	if (payloads)
 		out->flags |= KVM_VCPUEVENT_VALID_PAYLOAD;
 	if (READ_ONCE(vcpu->vm->triple_fault_event)) {
@@ -429,9 +430,7 @@ static bool events_valid(struct ost_vcpu *vcpu, const struct kvm_vcpu_events *in
 		known |= KVM_VCPUEVENT_VALID_TRIPLE_FAULT;
 	if (in->flags & ~known)
 		return false;
-	/* There is no SMM here to be in. */
-	if ((in->flags & KVM_VCPUEVENT_VALID_SMM) &&
-	    (in->smi.smm || in->smi.pending || in->smi.smm_inside_nmi || in->smi.latched_init))
+	if (!ost_smm_events_valid(vcpu, in))
 		return false;
 	if ((in->exception.injected || pending) &&
 	    (in->exception.nr > 31 || in->exception.nr == X86_TRAP_NMI))
@@ -453,9 +452,13 @@ int ost_set_events(struct ost_vcpu *vcpu, const struct kvm_vcpu_events *in)
 	struct ost_events *e = &vcpu->event;
 	bool waits = vcpu->apic && e->interrupt.user_pending;
 	u8 vector = e->interrupt.user_vector;
+	int r;
 
 	if (!events_valid(vcpu, in))
 		return -EINVAL;
+	r = ost_smm_set_events(vcpu, in);
+	if (r)
+		return r;
 
 	memset(&e->exception, 0, sizeof(e->exception));
 	e->exception.pending = (in->flags & KVM_VCPUEVENT_VALID_PAYLOAD) && in->exception.pending;

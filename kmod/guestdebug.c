@@ -195,7 +195,7 @@ int ost_debug_prepare(struct ost_vcpu *vcpu)
 	int r;
 
 	if (!stepping(vcpu)) {
-		set_kick(vcpu, false);
+		set_kick(vcpu, ost_smi_behind_event(vcpu));
 		return OST_RUN;
 	}
 	/* What was executed since TF was set has cleared it: an IRET, or the delivery of an event. */
@@ -264,6 +264,9 @@ int ost_set_guest_debug(struct ost_vcpu *vcpu, const struct kvm_guest_debug *in)
 	/* The MOV DR that the next entry was for exits again: the registers in the CPU may be the debugger's now. */
 	vcpu->dr_live = false;
 	ost_debug_update(vcpu);
+	/* Its kick was taken back above. */
+	if (ost_smi_behind_event(vcpu))
+		ost_request(vcpu, OST_REQ_SMI);
 	/* A CPU that delivers interrupts by itself asks nobody. */
 	if (((old ^ d->control) & OST_GUESTDBG_NO_DELIVERY) && ost_backend->apic_changed)
 		ost_backend->apic_changed(vcpu);

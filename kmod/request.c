@@ -156,6 +156,12 @@ int ost_handle_requests(struct ost_vcpu *vcpu)
 		ost_lapic_timer_inject(vcpu);
 	if (unlikely(ost_request_take(vcpu, OST_REQ_IOAPIC_EOI)) && ost_split_eoi_exit(vcpu))
 		return OST_USER;
+	if (unlikely(ost_request_take(vcpu, OST_REQ_SMI) | ost_request_take(vcpu, OST_REQ_SMI_TOLD))) {
+		int r = ost_smi_take(vcpu);
+
+		if (r != OST_RUN)
+			return r;
+	}
 	/* Last: what comes of it may be a vCPU that waits. */
 	if (unlikely(ost_request_take(vcpu, OST_REQ_INIT_SIPI))) {
 		ost_vcpu_preemptible(vcpu);

@@ -112,7 +112,7 @@ static int run_once(struct ost_vcpu *vcpu)
 
 static bool init_sipi_pending(struct ost_vcpu *vcpu)
 {
-	return READ_ONCE(vcpu->pending_init_sipi);
+	return READ_ONCE(vcpu->pending_init_sipi) && !vcpu->smm.active;
 }
 
 /* Would something take the vCPU out of HLT? */
@@ -123,7 +123,7 @@ static bool wakes_from_halt(struct ost_vcpu *vcpu)
 		return true;
 	if (vcpu->event.exception.pending || vcpu->event.exception.injected)
 		return true;
-	if (READ_ONCE(vcpu->pv.unhalted))
+	if (READ_ONCE(vcpu->pv.unhalted) || ost_smi_wakes(vcpu))
 		return true;
 	if (vcpu->apic && ost_lapic_timer_pending(vcpu))
 		ost_lapic_timer_inject(vcpu);
@@ -214,6 +214,7 @@ static int wait_runnable(struct ost_vcpu *vcpu)
 		ost_lapic_accept_init_sipi(vcpu);
 	if (READ_ONCE(vcpu->mp_state) == KVM_MP_STATE_HALTED && wakes_from_halt(vcpu)) {
 		WRITE_ONCE(vcpu->pv.unhalted, false);
+		vcpu->smm.from_halt = ost_smi_wakes(vcpu);
 		WRITE_ONCE(vcpu->mp_state, KVM_MP_STATE_RUNNABLE);
 		ost_request(vcpu, OST_REQ_EVENT);
 	}
@@ -279,7 +280,7 @@ static void fill_run(struct ost_vcpu *vcpu)
 	struct kvm_run *run = vcpu->run;
 
 	run->if_flag = !!(ost_rflags(vcpu) & X86_EFLAGS_IF);
-	run->flags = 0;
+	run->flags = vcpu->smm.active ? KVM_RUN_X86_SMM : 0;
 	run->cr8 = ost_get_cr8(vcpu);
 	run->apic_base = vcpu->apic_base;
 	run->ready_for_interrupt_injection = !vcpu->user_pic || ost_ready_for_interrupt(vcpu);

@@ -50,6 +50,11 @@ int ost_get_regs(struct ost_vcpu *vcpu, struct kvm_regs *out)
 	return 0;
 }
 
+u64 ost_rflags_valid(u64 rflags)
+{
+	return (rflags & RFLAGS_BITS) | X86_EFLAGS_FIXED;
+}
+
 int ost_set_regs(struct ost_vcpu *vcpu, const struct kvm_regs *in)
 {
 	u64 *regs = vcpu->regs;
@@ -71,7 +76,7 @@ int ost_set_regs(struct ost_vcpu *vcpu, const struct kvm_regs *in)
 	regs[OST_REG_R14] = in->r14;
 	regs[OST_REG_R15] = in->r15;
 	regs[OST_REG_RIP] = in->rip;
-	regs[OST_REG_RFLAGS] = (in->rflags & RFLAGS_BITS) | X86_EFLAGS_FIXED;
+	regs[OST_REG_RFLAGS] = ost_rflags_valid(in->rflags);
 	if (unlikely(vcpu->debug.control))
 		regs[OST_REG_RFLAGS] = ost_debug_take_tf(vcpu, regs[OST_REG_RFLAGS]);
 	vcpu->regs_avail |= REGS_ALL;
@@ -100,7 +105,7 @@ int ost_get_sregs(struct ost_vcpu *vcpu, struct kvm_sregs *out)
 	return 0;
 }
 
-static bool sregs_valid(struct ost_vcpu *vcpu, const struct kvm_sregs *in)
+bool ost_sregs_valid(struct ost_vcpu *vcpu, const struct kvm_sregs *in)
 {
 	if ((in->cr0 >> 32) || (in->cr8 & ~0xfull))
 		return false;
@@ -147,25 +152,30 @@ static void set_interrupt(struct ost_vcpu *vcpu, const struct kvm_sregs *in)
 	}
 }
 
-int ost_set_sregs(struct ost_vcpu *vcpu, const struct kvm_sregs *in)
+void ost_sregs_load(struct ost_vcpu *vcpu, const struct kvm_sregs *in)
 {
 	u64 cr4 = ost_cr4(vcpu);
 
-	if (!sregs_valid(vcpu, in) || set_apic_base(vcpu, in->apic_base))
-		return -EINVAL;
-
-	vcpu->cr2 = in->cr2;
 	ost_backend->set_efer(vcpu, in->efer);
 	ost_backend->set_cr0(vcpu, in->cr0 | X86_CR0_ET);
 	ost_backend->set_cr4(vcpu, in->cr4);
 	ost_backend->set_cr3(vcpu, in->cr3);
-	ost_set_cr8(vcpu, in->cr8);
 	ost_backend->set_segments(vcpu, in);
-	set_interrupt(vcpu, in);
 	if (in->cr4 != cr4)
 		ost_cpuid_refresh(vcpu);
 	ost_backend->flush_tlb(vcpu);
 	ost_request(vcpu, OST_REQ_EVENT);
+}
+
+int ost_set_sregs(struct ost_vcpu *vcpu, const struct kvm_sregs *in)
+{
+	if (!ost_sregs_valid(vcpu, in) || set_apic_base(vcpu, in->apic_base))
+		return -EINVAL;
+
+	vcpu->cr2 = in->cr2;
+	ost_sregs_load(vcpu, in);
+	ost_set_cr8(vcpu, in->cr8);
+	set_interrupt(vcpu, in);
 	return 0;
 }
 
@@ -196,7 +206,7 @@ int ost_get_sregs2(struct ost_vcpu *vcpu, struct kvm_sregs2 *out)
 	/* A CPU that has none of its own reads them from memory when it needs them. */
 	if (ost_backend->get_pdptes && ost_backend->get_pdptes(vcpu, out->pdptrs))
 		return 0;
-	if (ost_gpa_read(vcpu->vm, out->cr3 & GENMASK_ULL(31, 5), out->pdptrs, sizeof(out->pdptrs)))
+	if (ost_vcpu_read(vcpu, out->cr3 & GENMASK_ULL(31, 5), out->pdptrs, sizeof(out->pdptrs)))
 		memset(out->pdptrs, 0, sizeof(out->pdptrs));
 	return 0;
 }
@@ -286,6 +296,10 @@ int ost_set_mp_state(struct ost_vcpu *vcpu, const struct kvm_mp_state *in)
 	default:
 		return -EINVAL;
 	}
+	/* INIT does not get through in SMM, so one that is there can't have it behind it. */
+	if ((state == KVM_MP_STATE_INIT_RECEIVED || state == KVM_MP_STATE_SIPI_RECEIVED) &&
+	    (vcpu->smm.active || vcpu->smm.pending))
+		return -EINVAL;
 	if (state == KVM_MP_STATE_SIPI_RECEIVED) {
 		/* The vector came with KVM_SET_VCPU_EVENTS. */
 		WRITE_ONCE(vcpu->mp_state, KVM_MP_STATE_INIT_RECEIVED);

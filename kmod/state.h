@@ -10,6 +10,7 @@
 #define OST_STATE_H
 
 #include <linux/kvm.h>
+#include <linux/types.h>
 
 struct ost_vcpu;
 
@@ -32,6 +33,15 @@ int ost_set_xcrs(struct ost_vcpu *vcpu, const struct kvm_xcrs *in);
 /* States but RUNNABLE only with LAPICs in the kernel. */
 int ost_set_mp_state(struct ost_vcpu *vcpu, const struct kvm_mp_state *in);
 int ost_set_debugregs(struct ost_vcpu *vcpu, const struct kvm_debugregs *in);
+
+/*
+ * For SMM: could a CPU be in that state, as far as it is told by control registers, EFER and CS? And loads what of it
+ * is not the LAPIC's, an event's or CR2.
+ */
+bool ost_sregs_valid(struct ost_vcpu *vcpu, const struct kvm_sregs *in);
+void ost_sregs_load(struct ost_vcpu *vcpu, const struct kvm_sregs *in);
+/* RFLAGS with the bits that there are. */
+u64 ost_rflags_valid(u64 rflags);
 
 /* KVM_TRANSLATE: linear_address by the vCPU's paging as it stands; sets no A or D bits. 0. */
 int ost_translate(struct ost_vcpu *vcpu, struct kvm_translation *tr);

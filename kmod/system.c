@@ -96,6 +96,7 @@ long ost_check_extension(struct ost_vm *vm, unsigned long cap)
 	case KVM_CAP_IOEVENTFD_NO_LENGTH:
 	case KVM_CAP_LAST_CPU:
 	case KVM_CAP_IOAPIC_POLARITY_IGNORED:
+	case KVM_CAP_X86_SMM:
 		return 1;
 	case KVM_CAP_MCE:
 		return OST_MAX_MCE_BANKS;
@@ -136,6 +137,8 @@ long ost_check_extension(struct ost_vm *vm, unsigned long cap)
 	case KVM_CAP_DIRTY_LOG_RING:
 	case KVM_CAP_DIRTY_LOG_RING_ACQ_REL:
 		return OST_DIRTY_RING_MAX * sizeof(struct kvm_dirty_gfn);
+	case KVM_CAP_MULTI_ADDRESS_SPACE:
+		return OST_NR_SPACES;
 	case KVM_CAP_NR_MEMSLOTS:
 		return OST_MAX_SLOTS;
 	case KVM_CAP_EXIT_HYPERCALL:

@@ -206,6 +206,7 @@ void ost_vcpu_reset(struct ost_vcpu *vcpu, bool init_event)
 	vcpu->regs[OST_REG_RIP] = 0xfff0;
 	if (vcpu->apic)
 		ost_lapic_reset(vcpu, init_event);
+	ost_smm_reset(vcpu, init_event);
 	ost_backend->vcpu_reset(vcpu, init_event);
 	ost_backend->set_efer(vcpu, 0);
 	ost_backend->set_cr4(vcpu, 0);
@@ -229,6 +230,7 @@ static struct ost_vcpu *vcpu_new(struct ost_vm *vm, u32 id)
 	if (!vcpu)
 		return ERR_PTR(-ENOMEM);
 	vcpu->vm = vm;
+	vcpu->space = &vm->mmu.space[OST_SPACE_NORMAL];
 	vcpu->id = id;
 	vcpu->cpu = -1;
 	vcpu->run_end_tsc = OST_NO_RUN_END;
@@ -585,6 +587,12 @@ static long nmi(void *vcpu, unsigned long arg)
 	return 0;
 }
 
+static long smi(void *vcpu, unsigned long arg)
+{
+	ost_smi(vcpu);
+	return 0;
+}
+
 static long get_msrs(void *vcpu, unsigned long arg)
 {
 	return ost_msrs_get(vcpu, (struct kvm_msrs __user *)arg);
@@ -700,6 +708,7 @@ static const struct ost_ioctl vcpu_ioctls[] = {
 	{ .cmd = KVM_GET_MP_STATE, .copy = OST_OUT, .fn = get_mp_state },
 	{ .cmd = KVM_SET_MP_STATE, .copy = OST_IN, .fn = set_mp_state },
 	{ .cmd = KVM_NMI, .raw = nmi },
+	{ .cmd = KVM_SMI, .raw = smi },
 	{ .cmd = KVM_GET_VCPU_EVENTS, .copy = OST_OUT, .fn = get_events },
 	{ .cmd = KVM_SET_VCPU_EVENTS, .copy = OST_IN, .fn = set_events },
 	{ .cmd = KVM_GET_DEBUGREGS, .copy = OST_OUT, .fn = get_debugregs },

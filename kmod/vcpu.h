@@ -26,6 +26,7 @@
 #include "pv.h"
 #include "emulate/emulate.h"
 #include "mmu/dirty_ring.h"
+#include "smm.h"
 
 /* Order of the GPRs is the hardware's encoding (ModRM). */
 enum ost_reg {
@@ -55,6 +56,8 @@ enum ost_req {
 	OST_REQ_DIRTY_RING,	/* its dirty ring is nearly full: KVM_EXIT_DIRTY_RING_FULL */
 	OST_REQ_APIC_TIMER,	/* an expired LAPIC timer waits to be put into the IRR */
 	OST_REQ_IOAPIC_EOI,	/* userspace's IOAPIC is to hear of an end (user_eois) */
+	OST_REQ_SMI,		/* an SMI has come (smm.h) */
+	OST_REQ_SMI_TOLD,	/* one that KVM_GET_VCPU_EVENTS has told of is still to be taken */
 	OST_REQ_INIT_SIPI,	/* an INIT or SIPI has come (pending_init_sipi) */
 	OST_REQ_STEAL,		/* account to the guest what time it did not get (pv.c) */
 	OST_REQ_PV_EOI,		/* see to the guest's bit for ends of interrupts, by sleeping (pv.c) */
@@ -105,6 +108,7 @@ struct ost_vcpu {
 	u32 id;			/* APIC id, from KVM_CREATE_VCPU */
 	u32 index;		/* in vm->vcpus */
 	struct mutex mutex;
+	struct ost_space *space; /* the memory that it sees; changed by its thread [any: READ_ONCE] */
 	struct kvm_run *run;	/* shared with the VMM: hostile, may change under us */
 	struct page *run_page;
 	struct page *pio_page;	/* second page of the mapping, string I/O data */
@@ -155,6 +159,7 @@ struct ost_vcpu {
 	struct ost_msrs msr;
 	struct ost_dirty_ring dirty_ring;
 	struct ost_pv pv;
+	struct ost_smm smm;
 	struct ost_lapic *apic;	/* NULL without an in-kernel irqchip */
 	u32 pending_ipi_vector;	/* SIPI vector [any] */
 	unsigned long pending_init_sipi; /* [any] bits: 0 INIT, 1 SIPI */
@@ -163,7 +168,7 @@ struct ost_vcpu {
 
 	struct ost_io_state io;
 	struct ost_emul emul;
-	u64 mmio_gen;		/* slot generation the MMIO cache below is for */
+	u64 mmio_gen;		/* generation of the space's slots that the MMIO cache below is for */
 	gfn_t mmio_gfn;		/* a page known to have no slot */
 
 	sigset_t sigmask;

@@ -202,6 +202,11 @@ struct ost_emul_ops {
 	int (*halt)(struct ost_emul *e);
 	int (*wbinvd)(struct ost_emul *e);
 	int (*invlpg)(struct ost_emul *e, u64 linear);
+	/*
+	 * RSM, which is #UD outside of SMM: loads what the save area holds, e->gpr, rip, rflags and shadow included.
+	 * RETRY where that is a shutdown, which the core brings about.
+	 */
+	int (*leave_smm)(struct ost_emul *e);
 	/* VMCALL or VMMCALL (e->id); arguments and result are in e->gpr. */
 	int (*hypercall)(struct ost_emul *e);
 

@@ -399,6 +399,7 @@ OST_EXEC(lgdt);
 OST_EXEC(xgetbv);
 OST_EXEC(xsetbv);
 OST_EXEC(hypercall);
+OST_EXEC(rsm);
 
 /* IN's and OUT's right to a port (system.c): OK or #GP(0). */
 int ost_emul_check_io(struct ost_emul *e, u16 port, unsigned int bytes);

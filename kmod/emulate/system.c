@@ -392,6 +392,20 @@ int ost_exec_xsetbv(struct ost_emul *e)
 	return e->ops->set_xcr(e, e->gpr[OST_RCX], edx_eax(e));
 }
 
+int ost_exec_rsm(struct ost_emul *e)
+{
+	int ret;
+
+	if (!e->ops->leave_smm)
+		return OST_EMUL_UNHANDLEABLE;
+	ret = e->ops->leave_smm(e);
+	if (ret == OST_EMUL_OK) {
+		e->jumped = true;
+		e->sets_rf = true;
+	}
+	return ret;
+}
+
 int ost_exec_hypercall(struct ost_emul *e)
 {
 	return e->ops->hypercall ? e->ops->hypercall(e) : OST_EMUL_UNHANDLEABLE;

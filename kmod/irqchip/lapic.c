@@ -322,13 +322,13 @@ int ost_lapic_accept(struct ost_lapic *apic, enum ost_delivery delivery, u8 vect
 	case OST_DELIVER_FIXED:
 	case OST_DELIVER_LOWEST:
 		return accept_fixed(apic, vector, trig_level);
+	case OST_DELIVER_SMI:
 	case OST_DELIVER_NMI:
 	case OST_DELIVER_INIT:
 	case OST_DELIVER_SIPI:
 		if (READ_ONCE(apic->mode) == OST_APIC_DISABLED)
 			return -1;
 		return apic->ops->special(apic, delivery, vector);
-	case OST_DELIVER_SMI:	/* there is no SMM */
 	case OST_DELIVER_EXTINT: /* only LINT0 has a PIC behind it */
 	case OST_DELIVER_RESERVED:
 		break;

@@ -60,7 +60,7 @@ struct ost_lapic_ops {
 	 * CPU or the own thread takes what is there. Any context.
 	 */
 	void (*posted)(struct ost_lapic *apic);
-	/* NMI, INIT, SIPI arrive: 1 taken, -1 not. Any context. */
+	/* SMI, NMI, INIT, SIPI arrive: 1 taken, -1 not. Any context. */
 	int (*special)(struct ost_lapic *apic, enum ost_delivery delivery, u8 vector);
 	/* The guest sends an IPI. Own thread. */
 	void (*send)(struct ost_lapic *apic, const struct ost_irq_message *msg);

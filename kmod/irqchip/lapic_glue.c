@@ -62,6 +62,9 @@ static int on_special(struct ost_lapic *apic, enum ost_delivery delivery, u8 vec
 	case OST_DELIVER_NMI:
 		ost_nmi(vcpu);
 		return 1;
+	case OST_DELIVER_SMI:
+		ost_smi(vcpu);
+		return 1;
 	case OST_DELIVER_INIT:
 		/* A SIPI from before it is void. */
 		clear_bit(OST_SIPI_PENDING, &vcpu->pending_init_sipi);
@@ -590,6 +593,11 @@ static void start_at(struct ost_vcpu *vcpu, u8 vector)
 
 void ost_lapic_accept_init_sipi(struct ost_vcpu *vcpu)
 {
+	/* In SMM an INIT waits for RSM, and a SIPI is nothing (SDM vol. 3C, 32.3.1: it is for those behind an INIT). */
+	if (unlikely(vcpu->smm.active)) {
+		clear_bit(OST_SIPI_PENDING, &vcpu->pending_init_sipi);
+		return;
+	}
 	if (test_and_clear_bit(OST_INIT_PENDING, &vcpu->pending_init_sipi)) {
 		ost_vcpu_reset(vcpu, true);
 		/* The boot CPU goes on at the reset vector, the others wait for a SIPI. */

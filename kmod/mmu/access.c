@@ -11,10 +11,27 @@
 #include "../vcpu.h"
 #include "internal.h"
 
-/* The slot at gpa, if the access is allowed there. vm->srcu held. */
-static const struct ost_memslot *access_slot(struct ost_vm *vm, gpa_t gpa, bool write)
+/* What an access goes to, and the vCPU that makes it, if it is one's. */
+struct target {
+	struct ost_vm *vm;
+	struct ost_space *space;
+	struct ost_vcpu *vcpu;
+};
+
+static struct target vm_target(struct ost_vm *vm)
 {
-	const struct ost_memslot *slot = ost_slots_find(ost_slots(vm), gpa >> PAGE_SHIFT);
+	return (struct target){ .vm = vm, .space = &vm->mmu.space[OST_SPACE_NORMAL] };
+}
+
+static struct target vcpu_target(struct ost_vcpu *vcpu)
+{
+	return (struct target){ .vm = vcpu->vm, .space = vcpu->space, .vcpu = vcpu };
+}
+
+/* The slot at gpa, if the access is allowed there. vm->srcu held. */
+static const struct ost_memslot *access_slot(const struct target *t, gpa_t gpa, bool write)
+{
+	const struct ost_memslot *slot = ost_slots_find(ost_slots(t->vm, t->space), gpa >> PAGE_SHIFT);
 
 	if (slot && write && (slot->flags & KVM_MEM_READONLY))
 		return NULL;
@@ -89,13 +106,13 @@ static u32 in_slot(const struct ost_memslot *slot, gpa_t gpa, u32 len)
 	return min_t(u64, len, (ost_slot_end(slot) << PAGE_SHIFT) - gpa);
 }
 
-int ost_gpa_read(struct ost_vm *vm, gpa_t gpa, void *buf, u32 len)
+static __always_inline int read_memory(struct target t, gpa_t gpa, void *buf, u32 len)
 {
-	int srcu = srcu_read_lock(&vm->srcu);
+	int srcu = srcu_read_lock(&t.vm->srcu);
 	int err = 0;
 
 	while (len && !err) {
-		const struct ost_memslot *slot = access_slot(vm, gpa, false);
+		const struct ost_memslot *slot = access_slot(&t, gpa, false);
 		u32 part;
 
 		if (!slot) {
@@ -108,17 +125,27 @@ int ost_gpa_read(struct ost_vm *vm, gpa_t gpa, void *buf, u32 len)
 		buf += part;
 		len -= part;
 	}
-	srcu_read_unlock(&vm->srcu, srcu);
+	srcu_read_unlock(&t.vm->srcu, srcu);
 	return err;
 }
 
-int ost_gpa_write(struct ost_vm *vm, gpa_t gpa, const void *buf, u32 len)
+int ost_gpa_read(struct ost_vm *vm, gpa_t gpa, void *buf, u32 len)
 {
-	int srcu = srcu_read_lock(&vm->srcu);
+	return read_memory(vm_target(vm), gpa, buf, len);
+}
+
+int ost_vcpu_read(struct ost_vcpu *vcpu, gpa_t gpa, void *buf, u32 len)
+{
+	return read_memory(vcpu_target(vcpu), gpa, buf, len);
+}
+
+static __always_inline int write_memory(struct target t, gpa_t gpa, const void *buf, u32 len)
+{
+	int srcu = srcu_read_lock(&t.vm->srcu);
 	int err = 0;
 
 	while (len && !err) {
-		const struct ost_memslot *slot = access_slot(vm, gpa, true);
+		const struct ost_memslot *slot = access_slot(&t, gpa, true);
 		u32 part;
 		gfn_t gfn;
 
@@ -130,13 +157,23 @@ int ost_gpa_write(struct ost_vm *vm, gpa_t gpa, const void *buf, u32 len)
 		err = write_user(access_address(slot, gpa), buf, part);
 		/* Also after an error: some of it may have been written. */
 		for (gfn = gpa >> PAGE_SHIFT; gfn <= (gpa + part - 1) >> PAGE_SHIFT; gfn++)
-			ost_mark_dirty(vm, NULL, slot, gfn);
+			ost_mark_dirty(t.vm, t.vcpu, slot, gfn);
 		gpa += part;
 		buf += part;
 		len -= part;
 	}
-	srcu_read_unlock(&vm->srcu, srcu);
+	srcu_read_unlock(&t.vm->srcu, srcu);
 	return err;
+}
+
+int ost_gpa_write(struct ost_vm *vm, gpa_t gpa, const void *buf, u32 len)
+{
+	return write_memory(vm_target(vm), gpa, buf, len);
+}
+
+int ost_vcpu_write(struct ost_vcpu *vcpu, gpa_t gpa, const void *buf, u32 len)
+{
+	return write_memory(vcpu_target(vcpu), gpa, buf, len);
 }
 
 #define cmpxchg_as(type, ptr, old, new)                                                            \
@@ -192,7 +229,7 @@ static int cmpxchg_user(void __user *ptr, void *old, const void *new, u32 len)
 	}
 }
 
-int ost_gpa_cmpxchg(struct ost_vm *vm, gpa_t gpa, void *old, const void *new, u32 len)
+static int cmpxchg_memory(struct target t, gpa_t gpa, void *old, const void *new, u32 len)
 {
 	const struct ost_memslot *slot;
 	int err = -EFAULT;
@@ -200,22 +237,42 @@ int ost_gpa_cmpxchg(struct ost_vm *vm, gpa_t gpa, void *old, const void *new, u3
 
 	if (WARN_ON_ONCE(!len || gpa & (len - 1)))
 		return -EFAULT;
-	srcu = srcu_read_lock(&vm->srcu);
-	slot = access_slot(vm, gpa, true);
+	srcu = srcu_read_lock(&t.vm->srcu);
+	slot = access_slot(&t, gpa, true);
 	if (slot) {
 		err = cmpxchg_user(access_address(slot, gpa), old, new, len);
 		if (!err)
-			ost_mark_dirty(vm, NULL, slot, gpa >> PAGE_SHIFT);
+			ost_mark_dirty(t.vm, t.vcpu, slot, gpa >> PAGE_SHIFT);
 	}
-	srcu_read_unlock(&vm->srcu, srcu);
+	srcu_read_unlock(&t.vm->srcu, srcu);
 	return err;
+}
+
+int ost_gpa_cmpxchg(struct ost_vm *vm, gpa_t gpa, void *old, const void *new, u32 len)
+{
+	return cmpxchg_memory(vm_target(vm), gpa, old, new, len);
+}
+
+int ost_vcpu_cmpxchg(struct ost_vcpu *vcpu, gpa_t gpa, void *old, const void *new, u32 len)
+{
+	return cmpxchg_memory(vcpu_target(vcpu), gpa, old, new, len);
+}
+
+static bool has_slot(struct target t, gpa_t gpa, bool write)
+{
+	int srcu = srcu_read_lock(&t.vm->srcu);
+	bool has = access_slot(&t, gpa, write);
+
+	srcu_read_unlock(&t.vm->srcu, srcu);
+	return has;
 }
 
 bool ost_gpa_has_slot(struct ost_vm *vm, gpa_t gpa, bool write)
 {
-	int srcu = srcu_read_lock(&vm->srcu);
-	bool has = access_slot(vm, gpa, write);
+	return has_slot(vm_target(vm), gpa, write);
+}
 
-	srcu_read_unlock(&vm->srcu, srcu);
-	return has;
+bool ost_vcpu_has_slot(struct ost_vcpu *vcpu, gpa_t gpa, bool write)
+{
+	return has_slot(vcpu_target(vcpu), gpa, write);
 }

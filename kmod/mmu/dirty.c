@@ -106,7 +106,7 @@ void ost_mmu_mark_written(struct ost_vcpu *vcpu, const u64 *gpas, u32 nr)
 {
 	struct ost_vm *vm = vcpu->vm;
 	int srcu = srcu_read_lock(&vm->srcu);
-	struct ost_memslots *slots = ost_slots(vm);
+	struct ost_memslots *slots = ost_slots(vm, READ_ONCE(vcpu->space));
 	bool rings = vm->mmu.ring_entries;
 	u32 i;
 
@@ -125,7 +125,7 @@ void ost_dirty_log_collect(struct ost_vm *vm)
 	struct ost_vcpu *vcpu;
 	u32 i;
 
-	if (!vm->mmu.table.format->logs_writes)
+	if (!ost_mmu_format(&vm->mmu)->logs_writes)
 		return;
 	/* Who was in the guest has left it since: what was written before this call is noted. */
 	ost_request_all(vm, OST_REQ_LEAVE);
@@ -134,7 +134,7 @@ void ost_dirty_log_collect(struct ost_vm *vm)
 }
 
 /* Arms the pages whose bits are set; the first is gfn's. mmu->lock held for writing. */
-static bool protect_word(struct ost_vm *vm, gfn_t gfn, unsigned long bits)
+static bool protect_word(struct ost_space *space, gfn_t gfn, unsigned long bits)
 {
 	bool flush = false;
 
@@ -145,7 +145,7 @@ static bool protect_word(struct ost_vm *vm, gfn_t gfn, unsigned long bits)
 		unsigned int run = above ? __ffs(above) : BITS_PER_LONG;
 		gfn_t start = gfn + first;
 
-		flush |= ost_table_protect(&vm->mmu.table, &start, start + run, U32_MAX);
+		flush |= ost_table_protect(&space->table, &start, start + run, U32_MAX);
 		bits &= first + run < BITS_PER_LONG ? ~0UL << (first + run) : 0;
 	}
 	return flush;
@@ -157,7 +157,7 @@ bool ost_dirty_log_rearm(struct ost_vm *vm, const struct ost_memslot *slot, u64 
 
 	lockdep_assert_held_write(&vm->mmu.lock);
 	clear_bit(page, slot->log->bitmap);
-	return ost_table_protect(&vm->mmu.table, &gfn, gfn + 1, U32_MAX);
+	return ost_table_protect(&ost_space_of(vm, slot->id)->table, &gfn, gfn + 1, U32_MAX);
 }
 
 static void give_back(struct ost_dirty_log *log, u64 first_word, const unsigned long *words, u32 nr)
@@ -181,6 +181,7 @@ static u32 group_words(const struct ost_dirty_log *log, u64 first_word)
 static int take_group(struct ost_vm *vm, const struct ost_memslot *slot, u64 group,
 		      unsigned long __user *bitmap, bool *flush)
 {
+	struct ost_space *space = ost_space_of(vm, slot->id);
 	struct ost_dirty_log *log = slot->log;
 	u64 first_word = group * GROUP_WORDS;
 	u32 nr = group_words(log, first_word);
@@ -193,7 +194,7 @@ static int take_group(struct ost_vm *vm, const struct ost_memslot *slot, u64 gro
 		if (!READ_ONCE(log->bitmap[first_word + i]))
 			continue;
 		words[i] = xchg(&log->bitmap[first_word + i], 0);
-		*flush |= protect_word(vm, slot->base_gfn + (first_word + i) * BITS_PER_LONG,
+		*flush |= protect_word(space, slot->base_gfn + (first_word + i) * BITS_PER_LONG,
 				       words[i]);
 	}
 	write_unlock(&vm->mmu.lock);
@@ -257,14 +258,15 @@ static int take_log(struct ost_vm *vm, const struct ost_memslot *slot, unsigned 
 /* The slot of a call, which is logged; or an error. */
 static const struct ost_memslot *logged_slot(struct ost_vm *vm, u32 id)
 {
+	struct ost_space *space = ost_space_of(vm, id);
 	const struct ost_memslot *slot;
 
 	/* A log that the rings have taken the place of. */
 	if (vm->mmu.ring_entries)
 		return ERR_PTR(-ENXIO);
-	if (id >= OST_MAX_SLOTS)
+	if (!space)
 		return ERR_PTR(-EINVAL);
-	slot = ost_slots_by_id(ost_slots(vm), id);
+	slot = ost_slots_by_id(ost_slots(vm, space), id);
 	return slot && slot->log ? slot : ERR_PTR(-ENOENT);
 }
 
@@ -296,6 +298,7 @@ int ost_mmu_get_dirty_log(struct ost_vm *vm, const struct kvm_dirty_log *args)
 static bool clear_words(struct ost_vm *vm, const struct ost_memslot *slot, u64 first,
 			const unsigned long *words, u32 nr)
 {
+	struct ost_space *space = ost_space_of(vm, slot->id);
 	struct ost_dirty_log *log = slot->log;
 	bool flush = false;
 	u32 i;
@@ -308,7 +311,7 @@ static bool clear_words(struct ost_vm *vm, const struct ost_memslot *slot, u64 f
 		if (!words[i])
 			continue;
 		taken = atomic_long_fetch_andnot(words[i], (atomic_long_t *)&log->bitmap[word]) & words[i];
-		flush |= protect_word(vm, slot->base_gfn + word * BITS_PER_LONG, taken);
+		flush |= protect_word(space, slot->base_gfn + word * BITS_PER_LONG, taken);
 	}
 	write_unlock(&vm->mmu.lock);
 	return flush;

@@ -33,13 +33,14 @@
 
 static u32 ring_room(const struct ost_vm *vm)
 {
-	return ROOM_FOR_EXIT + (vm->mmu.table.format->logs_writes ? ROOM_FOR_NOTES : 0);
+	return ROOM_FOR_EXIT + (ost_mmu_format(&vm->mmu)->logs_writes ? ROOM_FOR_NOTES : 0);
 }
 
 int ost_dirty_rings_enable(struct ost_vm *vm, const u64 *args)
 {
 	u64 bytes = args[0];
 	struct ost_memslots *slots;
+	struct ost_space *space;
 	int err = -EINVAL;
 	u32 i;
 
@@ -53,10 +54,12 @@ int ost_dirty_rings_enable(struct ost_vm *vm, const u64 *args)
 	if (vm->nr_creating || vm->mmu.ring_entries)
 		goto out;
 	/* Bits of logs that are there already (KVM_DIRTY_LOG_INITIALLY_SET) stand for no entry. */
-	slots = ost_slots(vm);
-	for (i = 0; i < slots->nr; i++)
-		if (slots->slots[i].log)
-			ost_dirty_log_clear(slots->slots[i].log);
+	ost_for_each_space(space, &vm->mmu) {
+		slots = ost_slots(vm, space);
+		for (i = 0; i < slots->nr; i++)
+			if (slots->slots[i].log)
+				ost_dirty_log_clear(slots->slots[i].log);
+	}
 	vm->mmu.ring_entries = bytes / sizeof(struct kvm_dirty_gfn);
 	err = 0;
 out:
@@ -165,7 +168,7 @@ void ost_dirty_ring_push(struct ost_vm *vm, struct ost_vcpu *vcpu, u32 slot_id, 
 
 void ost_dirty_ring_sync(struct ost_vcpu *vcpu)
 {
-	if (vcpu->vm->mmu.table.format->logs_writes)
+	if (ost_mmu_format(&vcpu->vm->mmu)->logs_writes)
 		ost_backend->drain_dirty(vcpu);
 }
 
@@ -184,8 +187,9 @@ static void reset_page(struct reset *reset, u32 slot_id, u64 page)
 	const struct ost_memslot *slot = reset->slot;
 
 	if (!slot || slot->id != slot_id) {
-		/* The high half names an address space, of which there is one: then no slot has this number. */
-		slot = ost_slots_by_id(ost_slots(reset->vm), slot_id);
+		struct ost_space *space = ost_space_of(reset->vm, slot_id);
+
+		slot = space ? ost_slots_by_id(ost_slots(reset->vm, space), slot_id) : NULL;
 		reset->slot = slot;
 	}
 	if (!slot || !slot->log || page >= slot->npages)

@@ -17,6 +17,7 @@
 struct fault {
 	struct ost_vcpu *vcpu;
 	struct ost_vm *vm;
+	struct ost_space *space;	/* the vCPU's */
 	gfn_t gfn;
 	bool write, exec, atomic;
 	bool overlay;			/* no slot, but a page of the kernel's */
@@ -46,7 +47,7 @@ static enum ost_fault_result find_slot(struct ost_vcpu *vcpu, struct fault *faul
 	int srcu;
 
 	srcu = srcu_read_lock(&vm->srcu);
-	slots = ost_slots(vm);
+	slots = ost_slots(vm, fault->space);
 	fault->generation = slots->generation;
 	slot = ost_slots_find(slots, fault->gfn);
 	found = slot;
@@ -190,7 +191,7 @@ static int slot_level(const struct ost_memslot *slot, gfn_t gfn, int max)
 /* Only small pages allow what the guest wants. */
 static bool needs_small(const struct fault *fault)
 {
-	return fault->exec && fault->vm->mmu.table.format->large_no_exec;
+	return fault->exec && fault->space->table.format->large_no_exec;
 }
 
 static int map_level(const struct fault *fault)
@@ -204,7 +205,7 @@ static int map_level(const struct fault *fault)
 	 */
 	if (fault->slot.log || !PageCompound(fault->page) || needs_small(fault))
 		return 1;
-	level = slot_level(&fault->slot, fault->gfn, mmu->table.format->page_1g ? 3 : 2);
+	level = slot_level(&fault->slot, fault->gfn, fault->space->table.format->page_1g ? 3 : 2);
 	if (level > 1)
 		level = min(level, host_level(fault->hva));
 	for (; level > 1; level--) {
@@ -223,7 +224,7 @@ static bool is_stale(const struct fault *fault)
 {
 	const struct ost_mmu *mmu = &fault->vm->mmu;
 
-	return fault->generation != mmu->generation ||
+	return fault->generation != fault->space->generation ||
 	       ost_mmu_invalidated(mmu, fault->seq, fault->hva, fault->hva + PAGE_SIZE);
 }
 
@@ -259,8 +260,8 @@ static int try_map_overlay(struct fault *fault)
 	int err = -EAGAIN;
 
 	read_lock(&mmu->lock);
-	if (fault->generation == mmu->generation && is_overlay(mmu, fault->gfn))
-		err = ost_table_map(&mmu->table, &fault->cache, fault->gfn, mmu->overlay_pfn, 1,
+	if (fault->generation == fault->space->generation && is_overlay(mmu, fault->gfn))
+		err = ost_table_map(&fault->space->table, &fault->cache, fault->gfn, mmu->overlay_pfn, 1,
 				    true, &flush);
 	if (flush)
 		ost_mmu_flush(fault->vm);
@@ -282,7 +283,7 @@ static int try_map(struct fault *fault)
 		goto out;
 	level = map_level(fault);
 	do {
-		err = ost_table_map(&mmu->table, &fault->cache, fault->gfn,
+		err = ost_table_map(&fault->space->table, &fault->cache, fault->gfn,
 				    page_to_pfn(fault->page), level, fault->writable, &flush);
 	} while (err == -ENOMEM && !at_limit(mmu) && add_table_page(fault, GFP_NOWAIT | __GFP_NOWARN));
 	if (!err && fault->writable) {
@@ -303,7 +304,7 @@ out:
 
 static enum ost_fault_result map_page(struct fault *fault, int (*try)(struct fault *fault))
 {
-	u32 tables = fault->vm->mmu.table.format->root_levels - 1;
+	u32 tables = fault->space->table.format->root_levels - 1;
 	int err;
 
 	while ((err = try(fault)) == -ENOMEM) {
@@ -332,13 +333,13 @@ static bool already_mapped(const struct fault *fault)
 	if ((!logged && !others) || needs_small(fault))
 		return false;
 	read_lock(&mmu->lock);
-	if (fault->generation != mmu->generation)
+	if (fault->generation != fault->space->generation)
 		goto out;
-	if (logged && ost_table_unprotect(&mmu->table, fault->gfn)) {
+	if (logged && ost_table_unprotect(&fault->space->table, fault->gfn)) {
 		ost_mark_dirty(fault->vm, fault->vcpu, &fault->slot, fault->gfn);
 		mapped = true;
 	} else if (others) {
-		mapped = ost_table_allows(&mmu->table, fault->gfn, fault->write);
+		mapped = ost_table_allows(&fault->space->table, fault->gfn, fault->write);
 	}
 out:
 	read_unlock(&mmu->lock);
@@ -355,12 +356,12 @@ static void map_mmio(struct fault *fault)
 	struct ost_mmu *mmu = &fault->vm->mmu;
 	int err = 0;
 
-	if (!mmu->table.format->mmio || fault->gfn >= ost_table_end(&mmu->table))
+	if (!fault->space->table.format->mmio || fault->gfn >= ost_table_end(&fault->space->table))
 		return;
 	read_lock(&mmu->lock);
-	if (fault->generation == mmu->generation && !is_overlay(mmu, fault->gfn)) {
+	if (fault->generation == fault->space->generation && !is_overlay(mmu, fault->gfn)) {
 		do {
-			err = ost_table_map_mmio(&mmu->table, &fault->cache, fault->gfn);
+			err = ost_table_map_mmio(&fault->space->table, &fault->cache, fault->gfn);
 		} while (err == -ENOMEM &&
 			 atomic_long_inc_return(&mmu->nr_mmio_tables) <= OST_MAX_MMIO_TABLES &&
 			 add_table_page(fault, GFP_NOWAIT | __GFP_NOWARN));
@@ -409,7 +410,7 @@ bool ost_mmio_page_known(struct ost_vcpu *vcpu, gpa_t gpa)
 {
 	const struct ost_mmu *mmu = &vcpu->vm->mmu;
 
-	return gpa >> PAGE_SHIFT == vcpu->mmio_gfn && vcpu->mmio_gen == READ_ONCE(mmu->generation) &&
+	return gpa >> PAGE_SHIFT == vcpu->mmio_gfn && vcpu->mmio_gen == READ_ONCE(vcpu->space->generation) &&
 	       !is_overlay(mmu, gpa >> PAGE_SHIFT);
 }
 
@@ -421,6 +422,7 @@ enum ost_fault_result ost_mmu_fault(struct ost_vcpu *vcpu, gpa_t gpa, u32 flags)
 
 	fault.vcpu = vcpu;
 	fault.vm = vcpu->vm;
+	fault.space = vcpu->space;
 	fault.gfn = gpa >> PAGE_SHIFT;
 	fault.write = flags & OST_FAULT_WRITE;
 	fault.exec = flags & OST_FAULT_EXEC;
@@ -457,10 +459,10 @@ enum ost_fault_result ost_mmu_pre_fault(struct ost_vcpu *vcpu, gfn_t gfn)
 	enum ost_fault_result result;
 	bool mapped;
 
-	if (!ost_gpa_has_slot(vcpu->vm, gpa, false))
+	if (!ost_vcpu_has_slot(vcpu, gpa, false))
 		return OST_FAULT_MMIO;
 	read_lock(&mmu->lock);
-	mapped = ost_table_allows(&mmu->table, gfn, false);
+	mapped = ost_table_allows(&vcpu->space->table, gfn, false);
 	read_unlock(&mmu->lock);
 	if (mapped)
 		return OST_FAULT_FIXED;

@@ -3,17 +3,35 @@
 #ifndef OST_MMU_INTERNAL_H
 #define OST_MMU_INTERNAL_H
 
+#include <linux/nospec.h>
 #include <linux/srcu.h>
 #include "../vm.h"
 #include "dirty_ring.h"
 #include "mmu.h"
 
 /* The slots, for whoever holds vm->srcu, slots_lock or mmu->lock. */
-static inline struct ost_memslots *ost_slots(struct ost_vm *vm)
+static inline struct ost_memslots *ost_slots(struct ost_vm *vm, struct ost_space *space)
 {
-	return srcu_dereference_check(vm->mmu.slots, &vm->srcu,
+	return srcu_dereference_check(space->slots, &vm->srcu,
 				      lockdep_is_held(&vm->mmu.slots_lock) ||
 				      lockdep_is_held(&vm->mmu.lock));
+}
+
+#define ost_for_each_space(space, mmu)                                                             \
+	for ((space) = (mmu)->space; (space) < (mmu)->space + OST_NR_SPACES; (space)++)
+
+/* The parts of a slot's number in the ABI. */
+#define OST_SLOT_SPACE(id) ((id) >> 16)
+#define OST_SLOT_NUMBER(id) ((id) & 0xffff)
+
+/* Where slots of this number lie; NULL where there can be none. */
+static inline struct ost_space *ost_space_of(struct ost_vm *vm, u32 slot_id)
+{
+	u32 id = OST_SLOT_SPACE(slot_id);
+
+	if (id >= OST_NR_SPACES || OST_SLOT_NUMBER(slot_id) >= OST_MAX_SLOTS)
+		return NULL;
+	return &vm->mmu.space[array_index_nospec(id, OST_NR_SPACES)];
 }
 
 /* Tables that a VM gets to map device memory by; four for each of some hundred devices. */
@@ -35,7 +53,7 @@ void ost_table_page_free(struct ost_mmu *mmu, u64 *table);
  * holds mmu->lock for writing, has to ost_mmu_flush() before letting go of it. What it unlinked is
  * added to `freed`, for ost_mmu_free_tables() after the flush. Takes tens of microseconds at most.
  */
-bool ost_mmu_zap(struct ost_vm *vm, gfn_t start, gfn_t end, bool prune,
+bool ost_mmu_zap(struct ost_vm *vm, struct ost_space *space, gfn_t start, gfn_t end, bool prune,
 		 struct ost_freed_tables *freed);
 /* No vCPU runs on translations that are no longer in the table when it returns. Does not sleep. */
 void ost_mmu_flush(struct ost_vm *vm);
@@ -47,7 +65,7 @@ void ost_mmu_zap_all(struct ost_vm *vm);
  * Takes write permission from [start, end) and flushes TLBs. The caller holds mmu->lock for
  * writing, and it is given up for moments. May sleep.
  */
-void ost_mmu_protect(struct ost_vm *vm, gfn_t start, gfn_t end);
+void ost_mmu_protect(struct ost_vm *vm, struct ost_space *space, gfn_t start, gfn_t end);
 
 /* --- MMU notifier (notifier.c) --- */
 

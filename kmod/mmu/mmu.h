@@ -5,7 +5,8 @@
  * from the kernel (access.c), and the walk of the guest's own page tables (walk.c: pure;
  * translate.c).
  *
- * A VM has one nested page table, shared by its vCPUs. Faults change it in parallel with atomic
+ * A VM has a nested page table for each address space (struct ost_space), shared by the vCPUs that are in it. Faults
+ * change it in parallel with atomic
  * updates of single entries and hold mmu->lock for reading; what removes or write-protects ranges
  * (notifier, slot changes, dirty log) holds it for writing, and flushes TLBs before it lets go of
  * it wherever entries went away. Pages of the table are freed only after a TLB flush of all vCPUs.
@@ -33,14 +34,25 @@
 struct ost_vm;
 struct ost_vcpu;
 
-struct ost_mmu {
-	struct mutex slots_lock;		/* changes of slots and dirty log calls */
+/* Address spaces (KVM_CAP_MULTI_ADDRESS_SPACE): what a vCPU sees outside of SMM, and in it. */
+enum ost_space_id { OST_SPACE_NORMAL, OST_SPACE_SMM, OST_NR_SPACES };
+
+/*
+ * Slots, and the nested page table that comes of them. Where no vCPU has been in SMM yet, the second's table is an empty
+ * one that all VMs share and nothing writes to; see ost_mmu_make_space().
+ */
+struct ost_space {
 	/* Readers: vm->srcu, slots_lock or lock. Changed under both locks. */
 	struct ost_memslots __rcu *slots;
-	rwlock_t lock;				/* the table: see above */
 	u64 generation;				/* of slots [any: READ_ONCE]; changed as they are */
 	struct ost_table table;
 	u64 root_hpa;				/* of table.root; nCR3 and EPTP are made of it */
+};
+
+struct ost_mmu {
+	struct mutex slots_lock;		/* changes of slots and dirty log calls */
+	rwlock_t lock;				/* the tables: see above */
+	struct ost_space space[OST_NR_SPACES];
 	struct mmu_notifier notifier;
 	unsigned long invalidate_seq;		/* written under lock: invalidations that ended */
 	long invalidate_in_progress;		/* guarded by lock */
@@ -50,9 +62,15 @@ struct ost_mmu {
 	u32 manual_log;				/* KVM_DIRTY_LOG_MANUAL_* in force; guarded by slots_lock */
 	u32 ring_entries;			/* of every dirty ring, 0 for none; set before the first vCPU */
 	unsigned long max_tables;		/* KVM_SET_NR_MMU_PAGES [any: READ_ONCE], ULONG_MAX for none */
-	atomic_long_t nr_tables;		/* pages of the nested page table */
+	atomic_long_t nr_tables;		/* pages of the nested page tables */
 	atomic_long_t nr_mmio_tables;		/* those that were wanted for MMIO alone, in the VM's life */
 };
+
+/* How nested page table entries look; the same for all spaces. */
+static inline const struct ost_pte_format *ost_mmu_format(const struct ost_mmu *mmu)
+{
+	return mmu->space[OST_SPACE_NORMAL].table.format;
+}
 
 /* VM creation and end. mm is current->mm. init: 0, -ENOMEM, or -EINTR with a signal pending. */
 int ost_mmu_init(struct ost_vm *vm);
@@ -61,6 +79,17 @@ int ost_mmu_init(struct ost_vm *vm);
  * vm->srcu, so an srcu_barrier() has to follow. May sleep.
  */
 void ost_mmu_destroy(struct ost_vm *vm);
+
+/*
+ * Has the space a table of its own from now on? -ENOMEM if there is no memory for one. Before a vCPU comes into it.
+ * May sleep.
+ */
+int ost_mmu_make_space(struct ost_vm *vm, enum ost_space_id id);
+/*
+ * The vCPU is in that space from now on; the backend still has to hear of it (smm_changed). What the CPU has noted of
+ * writes to the other is in the log. [vcpu]
+ */
+void ost_mmu_set_space(struct ost_vcpu *vcpu, enum ost_space_id id);
 
 /* KVM_SET_USER_MEMORY_REGION: 0, -EINVAL, -EEXIST, -ENOMEM, -EBUSY. May sleep. */
 int ost_mmu_set_region(struct ost_vm *vm, const struct kvm_userspace_memory_region *region);
@@ -123,16 +152,19 @@ enum ost_fault_result ost_mmu_pre_fault(struct ost_vcpu *vcpu, gfn_t gfn);
 
 /*
  * Access to guest physical memory from the kernel, through the slots and the owner's address space
- * (dirty-marked). 0, or -EFAULT when a part has no slot (or is read-only, for writes) or its memory
+ * (dirty-marked); to the memory outside of SMM, and, with a vCPU, to what that one sees. 0, or -EFAULT when a part has no slot (or is read-only, for writes) or its memory
  * can't be had. [vcpu] (may sleep) by a thread of the owner's mm. Takes vm->srcu itself.
  */
 int ost_gpa_read(struct ost_vm *vm, gpa_t gpa, void *buf, u32 len);
 int ost_gpa_write(struct ost_vm *vm, gpa_t gpa, const void *buf, u32 len);
+int ost_vcpu_read(struct ost_vcpu *vcpu, gpa_t gpa, void *buf, u32 len);
+int ost_vcpu_write(struct ost_vcpu *vcpu, gpa_t gpa, const void *buf, u32 len);
 /*
  * Compare and exchange of 1, 2, 4, 8 (or 16) naturally aligned bytes in guest memory: 0 when done,
  * 1 when *old differed (it then holds what was found), -EFAULT.
  */
 int ost_gpa_cmpxchg(struct ost_vm *vm, gpa_t gpa, void *old, const void *new, u32 len);
+int ost_vcpu_cmpxchg(struct ost_vcpu *vcpu, gpa_t gpa, void *old, const void *new, u32 len);
 /* What ost_peek_code() reads. */
 #define OST_PEEK_BYTES 16
 /*
@@ -143,6 +175,7 @@ int ost_gpa_cmpxchg(struct ost_vm *vm, gpa_t gpa, void *old, const void *new, u3
 bool ost_peek_code(struct ost_vcpu *vcpu, u64 linear, u8 *bytes);
 /* Is there a slot at gpa (and may it be written)? Takes vm->srcu. */
 bool ost_gpa_has_slot(struct ost_vm *vm, gpa_t gpa, bool write);
+bool ost_vcpu_has_slot(struct ost_vcpu *vcpu, gpa_t gpa, bool write);
 
 /*
  * ost_walk() (walk.h) for a vCPU as it stands; without paging gpa is gva. 0, or 1 with *fault

@@ -48,22 +48,26 @@ static void slot_range(const struct ost_memslot *slot, unsigned long start, unsi
 static void zap_hva_range(struct ost_vm *vm, unsigned long start, unsigned long end, bool may_sleep,
 			  struct ost_freed_tables *freed)
 {
-	const struct ost_memslots *slots = ost_slots(vm);
 	struct ost_mmu *mmu = &vm->mmu;
 	const struct ost_memslot *slot;
+	struct ost_space *space;
 	bool flush = false;
 	u32 pos;
 
-	ost_for_each_slot_hva(slot, pos, slots, start, end) {
-		gfn_t first, last_end;
+	ost_for_each_space(space, mmu) {
+		const struct ost_memslots *slots = ost_slots(vm, space);
 
-		slot_range(slot, start, end, &first, &last_end);
-		flush |= ost_mmu_zap(vm, first, last_end, false, freed);
-		if (may_sleep && (need_resched() || rwlock_needbreak(&mmu->lock))) {
-			if (flush)
-				ost_mmu_flush(vm);
-			flush = false;
-			cond_resched_rwlock_write(&mmu->lock);
+		ost_for_each_slot_hva(slot, pos, slots, start, end) {
+			gfn_t first, last_end;
+
+			slot_range(slot, start, end, &first, &last_end);
+			flush |= ost_mmu_zap(vm, space, first, last_end, false, freed);
+			if (may_sleep && (need_resched() || rwlock_needbreak(&mmu->lock))) {
+				if (flush)
+					ost_mmu_flush(vm);
+				flush = false;
+				cond_resched_rwlock_write(&mmu->lock);
+			}
 		}
 	}
 	if (flush)
@@ -111,15 +115,16 @@ static void invalidate_range_end(struct mmu_notifier *notifier,
  * Without accessed bits, what is mapped counts as accessed, and is unmapped to see whether it is
  * again.
  */
-static bool age_without_bits(struct ost_vm *vm, gfn_t first, gfn_t end, bool clear)
+static bool age_without_bits(struct ost_vm *vm, struct ost_space *space, gfn_t first, gfn_t end,
+			     bool clear)
 {
 	struct ost_freed_tables freed = {};
 	struct ost_mmu *mmu = &vm->mmu;
 	bool young;
 
 	write_lock(&mmu->lock);
-	young = ost_table_any(&mmu->table, first, end);
-	if (young && clear && ost_mmu_zap(vm, first, end, false, &freed))
+	young = ost_table_any(&space->table, first, end);
+	if (young && clear && ost_mmu_zap(vm, space, first, end, false, &freed))
 		ost_mmu_flush(vm);
 	write_unlock(&mmu->lock);
 	ost_mmu_free_tables(vm, &freed, false);
@@ -130,27 +135,38 @@ static bool age_without_bits(struct ost_vm *vm, gfn_t first, gfn_t end, bool cle
  * TLBs are not flushed: an entry that is in use there without being marked again makes the page
  * look idle for a while, which costs no more than a fault if it goes. The host treats its own so.
  */
-static bool age_hva_range(struct ost_vm *vm, unsigned long start, unsigned long end, bool clear)
+static bool age_space(struct ost_vm *vm, struct ost_space *space, unsigned long start, unsigned long end,
+		      bool clear)
 {
 	struct ost_mmu *mmu = &vm->mmu;
 	const struct ost_memslot *slot;
 	bool young = false;
 	u32 pos;
-	int srcu;
 
-	srcu = srcu_read_lock(&vm->srcu);
-	ost_for_each_slot_hva(slot, pos, ost_slots(vm), start, end) {
+	ost_for_each_slot_hva(slot, pos, ost_slots(vm, space), start, end) {
 		gfn_t first, last_end;
 
 		slot_range(slot, start, end, &first, &last_end);
-		if (!mmu->table.format->accessed) {
-			young |= age_without_bits(vm, first, last_end, clear);
+		if (!space->table.format->accessed) {
+			young |= age_without_bits(vm, space, first, last_end, clear);
 			continue;
 		}
 		read_lock(&mmu->lock);
-		young |= ost_table_age(&mmu->table, first, last_end, clear);
+		young |= ost_table_age(&space->table, first, last_end, clear);
 		read_unlock(&mmu->lock);
 	}
+	return young;
+}
+
+static bool age_hva_range(struct ost_vm *vm, unsigned long start, unsigned long end, bool clear)
+{
+	struct ost_space *space;
+	bool young = false;
+	int srcu;
+
+	srcu = srcu_read_lock(&vm->srcu);
+	ost_for_each_space(space, &vm->mmu)
+		young |= age_space(vm, space, start, end, clear);
 	srcu_read_unlock(&vm->srcu, srcu);
 	return young;
 }

@@ -79,7 +79,7 @@ bool ost_peek_code(struct ost_vcpu *vcpu, u64 linear, u8 *bytes)
 	if (unlikely(offset_in_page(linear) > PAGE_SIZE - sizeof(code) || !ost_long_mode(vcpu)))
 		return false;
 	srcu = srcu_read_lock(&vcpu->vm->srcu);
-	slots = ost_slots(vcpu->vm);
+	slots = ost_slots(vcpu->vm, vcpu->space);
 	pagefault_disable();
 	done = translate(vcpu, slots, linear, &gpa) && read(find(slots, gpa), code, words);
 	pagefault_enable();

@@ -24,14 +24,13 @@ static int check_region(struct ost_vm *vm, const struct kvm_userspace_memory_reg
 
 	if (region->flags & ~REGION_FLAGS)
 		return -EINVAL;
-	/* Bits 16 up name an address space; there is only one. */
-	if (region->slot >= OST_MAX_SLOTS)
+	if (!ost_space_of(vm, region->slot))
 		return -EINVAL;
 	if (!PAGE_ALIGNED(region->guest_phys_addr) || !PAGE_ALIGNED(region->memory_size) ||
 	    !PAGE_ALIGNED(region->userspace_addr))
 		return -EINVAL;
 	if (pages > OST_SLOT_MAX_PAGES || end < region->guest_phys_addr ||
-	    end >> PAGE_SHIFT > ost_table_end(&vm->mmu.table))
+	    end >> PAGE_SHIFT > ost_table_end(&vm->mmu.space[OST_SPACE_NORMAL].table))
 		return -EINVAL;
 	if (region->userspace_addr != untagged_addr(region->userspace_addr) ||
 	    !access_ok((void __user *)region->userspace_addr, region->memory_size))
@@ -77,43 +76,43 @@ static bool logs_start_dirty(const struct ost_vm *vm)
 }
 
 /* What becomes of the nested page table when slot `old` turns into `new` (either may be NULL). */
-static void update_table(struct ost_vm *vm, const struct ost_memslot *old,
+static void update_table(struct ost_vm *vm, struct ost_space *space, const struct ost_memslot *old,
 			 const struct ost_memslot *new, struct ost_freed_tables *freed)
 {
 	/* What was device memory, or the kernel's own page, is not any more. */
 	if (new && (!old || new->base_gfn != old->base_gfn) &&
-	    (vm->mmu.table.format->mmio || vm->mmu.overlay_pfn) &&
-	    ost_mmu_zap(vm, new->base_gfn, ost_slot_end(new), true, freed))
+	    (space->table.format->mmio || vm->mmu.overlay_pfn) &&
+	    ost_mmu_zap(vm, space, new->base_gfn, ost_slot_end(new), true, freed))
 		ost_mmu_flush(vm);
 	if (!old)
 		return;
 	if (new && new->base_gfn == old->base_gfn && new->log) {
 		/* From now on every first write to a page has to fault, unless all count as written. */
 		if (!old->log && !logs_start_dirty(vm))
-			ost_mmu_protect(vm, old->base_gfn, ost_slot_end(old));
+			ost_mmu_protect(vm, space, old->base_gfn, ost_slot_end(old));
 		return;
 	}
 	/* Gone, moved, or no longer logged: then large pages may come back as faults do. */
-	if (ost_mmu_zap(vm, old->base_gfn, ost_slot_end(old), true, freed))
+	if (ost_mmu_zap(vm, space, old->base_gfn, ost_slot_end(old), true, freed))
 		ost_mmu_flush(vm);
 }
 
-static void unmap_slot(struct ost_vm *vm, const struct ost_memslot *slot)
+static void unmap_slot(struct ost_vm *vm, struct ost_space *space, const struct ost_memslot *slot)
 {
 	struct ost_freed_tables freed = {};
 
 	write_lock(&vm->mmu.lock);
-	if (ost_mmu_zap(vm, slot->base_gfn, ost_slot_end(slot), true, &freed))
+	if (ost_mmu_zap(vm, space, slot->base_gfn, ost_slot_end(slot), true, &freed))
 		ost_mmu_flush(vm);
 	write_unlock(&vm->mmu.lock);
 	ost_mmu_free_tables(vm, &freed, true);
 }
 
 /* Puts `new` in the place of `old`; either may be NULL. slots_lock held. */
-static int change_slot(struct ost_vm *vm, const struct ost_memslot *old,
+static int change_slot(struct ost_vm *vm, struct ost_space *space, const struct ost_memslot *old,
 		       const struct ost_memslot *new)
 {
-	struct ost_memslots *slots = ost_slots(vm);
+	struct ost_memslots *slots = ost_slots(vm, space);
 	struct ost_freed_tables freed = {};
 	struct ost_mmu *mmu = &vm->mmu;
 	struct ost_memslots *next;
@@ -124,7 +123,7 @@ static int change_slot(struct ost_vm *vm, const struct ost_memslot *old,
 	 */
 	if (new && new->log) {
 		if (old && old->log && old->base_gfn != new->base_gfn)
-			unmap_slot(vm, old);
+			unmap_slot(vm, space, old);
 		ost_dirty_log_collect(vm);
 	}
 	next = ost_slots_replace(slots, old ? old->id : new->id, new);
@@ -134,9 +133,9 @@ static int change_slot(struct ost_vm *vm, const struct ost_memslot *old,
 		slots->doomed = old->log;
 
 	write_lock(&mmu->lock);
-	rcu_assign_pointer(mmu->slots, next);
-	WRITE_ONCE(mmu->generation, next->generation);
-	update_table(vm, old, new, &freed);
+	rcu_assign_pointer(space->slots, next);
+	WRITE_ONCE(space->generation, next->generation);
+	update_table(vm, space, old, new, &freed);
 	write_unlock(&mmu->lock);
 
 	ost_mmu_free_tables(vm, &freed, true);
@@ -144,12 +143,13 @@ static int change_slot(struct ost_vm *vm, const struct ost_memslot *old,
 	return 0;
 }
 
-static int set_slot(struct ost_vm *vm, const struct ost_memslot *old, struct ost_memslot *new)
+static int set_slot(struct ost_vm *vm, struct ost_space *space, const struct ost_memslot *old,
+		    struct ost_memslot *new)
 {
 	struct ost_dirty_log *log = NULL;
 	int err;
 
-	if (ost_slots_overlap(ost_slots(vm), new->id, new->base_gfn, new->npages))
+	if (ost_slots_overlap(ost_slots(vm, space), new->id, new->base_gfn, new->npages))
 		return -EEXIST;
 	if (new->flags & KVM_MEM_LOG_DIRTY_PAGES) {
 		if (old)
@@ -161,7 +161,7 @@ static int set_slot(struct ost_vm *vm, const struct ost_memslot *old, struct ost
 			new->log = log;
 		}
 	}
-	err = change_slot(vm, old, new);
+	err = change_slot(vm, space, old, new);
 	if (err)
 		ost_dirty_log_free(log);
 	return err;
@@ -169,7 +169,8 @@ static int set_slot(struct ost_vm *vm, const struct ost_memslot *old, struct ost
 
 static int set_region(struct ost_vm *vm, const struct kvm_userspace_memory_region *region)
 {
-	const struct ost_memslot *old = ost_slots_by_id(ost_slots(vm), region->slot);
+	struct ost_space *space = ost_space_of(vm, region->slot);
+	const struct ost_memslot *old = ost_slots_by_id(ost_slots(vm, space), region->slot);
 	struct ost_memslot new = {
 		.base_gfn = region->guest_phys_addr >> PAGE_SHIFT,
 		.npages = region->memory_size >> PAGE_SHIFT,
@@ -179,7 +180,7 @@ static int set_region(struct ost_vm *vm, const struct kvm_userspace_memory_regio
 	};
 
 	if (!new.npages)
-		return old ? change_slot(vm, old, NULL) : -EINVAL;
+		return old ? change_slot(vm, space, old, NULL) : -EINVAL;
 	if (old) {
 		/*
 		 * Size, memory and READONLY of a slot stay; it is deleted and made anew for that.
@@ -190,7 +191,7 @@ static int set_region(struct ost_vm *vm, const struct kvm_userspace_memory_regio
 		if (new.base_gfn == old->base_gfn && new.flags == old->flags)
 			return 0;
 	}
-	return set_slot(vm, old, &new);
+	return set_slot(vm, space, old, &new);
 }
 
 int ost_mmu_set_region(struct ost_vm *vm, const struct kvm_userspace_memory_region *region)

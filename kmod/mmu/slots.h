@@ -23,7 +23,7 @@ struct ost_memslot {
 	gfn_t base_gfn;
 	u64 npages;
 	unsigned long hva;	/* userspace_addr */
-	u32 id;			/* slot number of the ABI */
+	u32 id;			/* slot number of the ABI; its upper half is that of the address space */
 	u32 flags;		/* KVM_MEM_LOG_DIRTY_PAGES | KVM_MEM_READONLY */
 	struct ost_dirty_log *log; /* exactly with KVM_MEM_LOG_DIRTY_PAGES (dirty.c) */
 };

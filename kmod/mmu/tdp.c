@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The nested page table of a VM in the kernel: its pages, and the removal and write protection of
+ * The nested page tables of a VM in the kernel: their pages, and the removal and write protection of
  * ranges with the TLB flushes that belong to them.
  *
  * Rule: whoever removes an entry flushes TLBs before letting go of mmu->lock. Another invalidation
@@ -20,6 +20,9 @@
 #define BATCH 2048
 /* The lowest limit that can be set, as the ABI has it. */
 #define MIN_TABLES 64
+
+/* The table of a space that nobody has been in: all that looks at it finds nothing, and nothing writes to it. */
+static const u64 empty_table[OST_TABLE_ENTRIES] __aligned(PAGE_SIZE);
 
 u64 *ost_table_page_alloc(struct ost_mmu *mmu, gfp_t gfp)
 {
@@ -69,16 +72,16 @@ void ost_mmu_free_tables(struct ost_vm *vm, struct ost_freed_tables *freed, bool
 			u64 *table = freed->head[level];
 
 			freed->head[level] = (u64 *)page_private(virt_to_page(table));
-			ost_table_free(vm->mmu.table.format, table, level, free_table, &free);
+			ost_table_free(ost_mmu_format(&vm->mmu), table, level, free_table, &free);
 		}
 	}
 }
 
-bool ost_mmu_zap(struct ost_vm *vm, gfn_t start, gfn_t end, bool prune,
+bool ost_mmu_zap(struct ost_vm *vm, struct ost_space *space, gfn_t start, gfn_t end, bool prune,
 		 struct ost_freed_tables *freed)
 {
 	lockdep_assert_held_write(&vm->mmu.lock);
-	return ost_table_zap(&vm->mmu.table, start, end, prune, collect_table, freed);
+	return ost_table_zap(&space->table, start, end, prune, collect_table, freed);
 }
 
 void ost_mmu_flush(struct ost_vm *vm)
@@ -90,9 +93,13 @@ void ost_mmu_zap_all(struct ost_vm *vm)
 {
 	struct ost_freed_tables freed = {};
 	struct ost_mmu *mmu = &vm->mmu;
+	struct ost_space *space;
+	bool flush = false;
 
 	write_lock(&mmu->lock);
-	if (ost_mmu_zap(vm, 0, ost_table_end(&mmu->table), false, &freed))
+	ost_for_each_space(space, mmu)
+		flush |= ost_mmu_zap(vm, space, 0, ost_table_end(&space->table), false, &freed);
+	if (flush)
 		ost_mmu_flush(vm);
 	write_unlock(&mmu->lock);
 	ost_mmu_free_tables(vm, &freed, true);
@@ -112,14 +119,14 @@ int ost_mmu_set_nr_pages(struct ost_vm *vm, unsigned long nr)
 	return 0;
 }
 
-void ost_mmu_protect(struct ost_vm *vm, gfn_t start, gfn_t end)
+void ost_mmu_protect(struct ost_vm *vm, struct ost_space *space, gfn_t start, gfn_t end)
 {
 	struct ost_mmu *mmu = &vm->mmu;
 	bool flush = false;
 
 	lockdep_assert_held_write(&mmu->lock);
 	while (start < end) {
-		flush |= ost_table_protect(&mmu->table, &start, end, BATCH);
+		flush |= ost_table_protect(&space->table, &start, end, BATCH);
 		if (start < end)
 			cond_resched_rwlock_write(&mmu->lock);
 	}
@@ -131,70 +138,138 @@ void ost_mmu_set_overlay(struct ost_vm *vm, gfn_t gfn, u64 pfn)
 {
 	struct ost_freed_tables freed = {};
 	struct ost_mmu *mmu = &vm->mmu;
+	struct ost_space *space;
+	bool flush = false;
 
 	write_lock(&mmu->lock);
 	if (pfn == mmu->overlay_pfn)
 		goto out;
 	WRITE_ONCE(mmu->overlay_gfn, gfn);
 	WRITE_ONCE(mmu->overlay_pfn, pfn);
-	if (!ost_slots_find(ost_slots(vm), gfn) && ost_mmu_zap(vm, gfn, gfn + 1, false, &freed))
+	ost_for_each_space(space, mmu)
+		if (!ost_slots_find(ost_slots(vm, space), gfn))
+			flush |= ost_mmu_zap(vm, space, gfn, gfn + 1, false, &freed);
+	if (flush)
 		ost_mmu_flush(vm);
 out:
 	write_unlock(&mmu->lock);
 	ost_mmu_free_tables(vm, &freed, true);
 }
 
+static bool has_own_table(const struct ost_space *space)
+{
+	return space->table.root != empty_table;
+}
+
+int ost_mmu_make_space(struct ost_vm *vm, enum ost_space_id id)
+{
+	struct ost_space *space = &vm->mmu.space[id];
+	struct ost_mmu *mmu = &vm->mmu;
+	u64 *root;
+
+	/* Once it is there it stays. */
+	if (READ_ONCE(space->table.root) != empty_table)
+		return 0;
+	root = ost_table_page_alloc(mmu, GFP_KERNEL);
+	if (!root)
+		return -ENOMEM;
+	write_lock(&mmu->lock);
+	if (!has_own_table(space)) {
+		WRITE_ONCE(space->root_hpa, virt_to_phys(root));
+		WRITE_ONCE(space->table.root, root);
+		root = NULL;
+	}
+	write_unlock(&mmu->lock);
+	/* Another vCPU was faster. */
+	if (root)
+		ost_table_page_free(mmu, root);
+	return 0;
+}
+
+void ost_mmu_set_space(struct ost_vcpu *vcpu, enum ost_space_id id)
+{
+	struct ost_mmu *mmu = &vcpu->vm->mmu;
+
+	/*
+	 * What is noted up to now was written in the other space. Who takes notes finds out under the same lock whose
+	 * they are, and there are none from here to the next entry.
+	 */
+	if (ost_mmu_format(mmu)->logs_writes)
+		ost_backend->drain_dirty(vcpu);
+	WRITE_ONCE(vcpu->space, &mmu->space[id]);
+	vcpu->mmio_gen = 0;
+}
+
+static int init_space(struct ost_space *space)
+{
+	struct ost_memslots *slots = ost_slots_new();
+
+	if (!slots)
+		return -ENOMEM;
+	space->table.format = ost_backend->pte_format;
+	space->table.root = (u64 *)empty_table;
+	space->generation = slots->generation;
+	rcu_assign_pointer(space->slots, slots);
+	return 0;
+}
+
+static void destroy_spaces(struct ost_mmu *mmu)
+{
+	struct ost_memslots *slots;
+	struct ost_space *space;
+	u32 i;
+
+	/* Nobody is left who could look at them. */
+	ost_for_each_space(space, mmu) {
+		slots = rcu_dereference_protected(space->slots, true);
+		if (!slots)
+			continue;
+		for (i = 0; i < slots->nr; i++)
+			ost_dirty_log_free(slots->slots[i].log);
+		kvfree(slots);
+		if (has_own_table(space))
+			ost_table_page_free(mmu, space->table.root);
+	}
+}
+
 int ost_mmu_init(struct ost_vm *vm)
 {
 	struct ost_mmu *mmu = &vm->mmu;
-	struct ost_memslots *slots;
-	int err = -ENOMEM;
+	struct ost_space *space;
+	int err;
 
 	mutex_init(&mmu->slots_lock);
 	rwlock_init(&mmu->lock);
 	mmu->max_tables = ULONG_MAX;
-	mmu->table.format = ost_backend->pte_format;
-	mmu->table.root = ost_table_page_alloc(mmu, GFP_KERNEL);
-	if (!mmu->table.root)
-		return -ENOMEM;
-	mmu->root_hpa = virt_to_phys(mmu->table.root);
-
-	slots = ost_slots_new();
-	if (!slots)
-		goto free_root;
-	mmu->generation = slots->generation;
-	rcu_assign_pointer(mmu->slots, slots);
+	ost_for_each_space(space, mmu) {
+		err = init_space(space);
+		if (err)
+			goto destroy;
+	}
+	err = ost_mmu_make_space(vm, OST_SPACE_NORMAL);
+	if (err)
+		goto destroy;
 
 	mmu->notifier.ops = &ost_mmu_notifier_ops;
 	err = mmu_notifier_register(&mmu->notifier, vm->mm);
 	if (err)
-		goto free_slots;
+		goto destroy;
 	return 0;
 
-free_slots:
-	kvfree(slots);
-free_root:
-	ost_table_page_free(mmu, mmu->table.root);
+destroy:
+	destroy_spaces(mmu);
 	return err;
 }
 
 void ost_mmu_destroy(struct ost_vm *vm)
 {
 	struct ost_mmu *mmu = &vm->mmu;
-	struct ost_memslots *slots;
-	u32 i;
 
 	/*
 	 * Zaps everything unless the address space went before, and waits for notifiers that run.
 	 */
 	mmu_notifier_unregister(&mmu->notifier, vm->mm);
 	ost_mmu_zap_all(vm);
-	ost_table_page_free(mmu, mmu->table.root);
+	destroy_spaces(mmu);
 	WARN_ON_ONCE(atomic_long_read(&mmu->nr_tables));
-
-	/* Nobody is left who could look at them. */
-	slots = rcu_dereference_protected(mmu->slots, true);
-	for (i = 0; i < slots->nr; i++)
-		ost_dirty_log_free(slots->slots[i].log);
-	kvfree(slots);
 }

@@ -8,12 +8,12 @@ static int read_entry(void *ctx, gpa_t gpa, u64 *pte, u32 size)
 {
 	/* x86 is little-endian: a short entry comes to lie in the low half. */
 	*pte = 0;
-	return ost_gpa_read(ctx, gpa, pte, size);
+	return ost_vcpu_read(ctx, gpa, pte, size);
 }
 
 static int cmpxchg_entry(void *ctx, gpa_t gpa, u64 old, u64 new, u32 size)
 {
-	return ost_gpa_cmpxchg(ctx, gpa, &old, &new, size);
+	return ost_vcpu_cmpxchg(ctx, gpa, &old, &new, size);
 }
 
 static const struct ost_walk_ops walk_ops = {
@@ -47,7 +47,7 @@ int ost_gva_to_gpa(struct ost_vcpu *vcpu, gva_t gva, u32 access, gpa_t *gpa,
 		return 0;
 	}
 	get_walk_state(vcpu, &state);
-	return ost_walk(&state, &walk_ops, vcpu->vm, gva, access, gpa, fault);
+	return ost_walk(&state, &walk_ops, vcpu, gva, access, gpa, fault);
 }
 
 bool ost_pdptes_valid(struct ost_vcpu *vcpu, u64 cr3)
@@ -55,7 +55,7 @@ bool ost_pdptes_valid(struct ost_vcpu *vcpu, u64 cr3)
 	u64 pdptes[4];
 	int i;
 
-	if (ost_gpa_read(vcpu->vm, cr3 & GENMASK_ULL(31, 5), pdptes, sizeof(pdptes)))
+	if (ost_vcpu_read(vcpu, cr3 & GENMASK_ULL(31, 5), pdptes, sizeof(pdptes)))
 		return false;
 	for (i = 0; i < ARRAY_SIZE(pdptes); i++)
 		if (!ost_pdpte_loadable(pdptes[i], vcpu->cpuid.gpa_reserved))

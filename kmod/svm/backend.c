@@ -68,6 +68,7 @@ const struct ost_backend ost_svm_backend = {
 	.update_tpr = ost_svm_update_tpr,
 
 	.flush_tlb = ost_svm_flush_tlb,
+	.smm_changed = ost_svm_smm_changed,
 	.skip_instruction = ost_svm_skip_instruction,
 	.dump = ost_svm_dump,
 

@@ -11,7 +11,7 @@
  *   Descriptor table instructions, PUSHF, POPF, INTn, #PF and most exceptions: native.
  *   TASK_SWITCH: under nested paging the CPU does it by itself in guest memory; nothing of the host's
  *	is involved, since CR3 is the guest's and LDTR, TR, FS and GS are swapped by VMLOAD and VMSAVE.
- *   RSM, MCOMMIT, INVLPGB, TLBSYNC: #UD without what would enable them for a guest.
+ *   MCOMMIT, INVLPGB, TLBSYNC: #UD without what would enable them for a guest; so is RSM outside of SMM.
  *   FERR_FREEZE: the CPU waits for an interrupt, and physical ones end the run.
  */
 #include <asm/cpufeature.h>

@@ -122,6 +122,7 @@ void ost_svm_assign_asid(struct ost_svm_vcpu *svm);
  */
 void ost_svm_redo_flush(struct ost_svm_vcpu *svm, u8 tlb_control);
 void ost_svm_flush_tlb(struct ost_vcpu *vcpu);
+void ost_svm_smm_changed(struct ost_vcpu *vcpu);
 
 /* run.c */
 enum ost_exit_fast ost_svm_run(struct ost_vcpu *vcpu);

@@ -56,7 +56,7 @@ static void reset_control(struct ost_svm_vcpu *svm)
 	control->interrupt_shadow = 0;
 	control->eventinj = 0;
 	control->np_control = OST_SVM_NP_ENABLE;
-	control->n_cr3 = __sme_set(svm->vcpu.vm->mmu.root_hpa);
+	control->n_cr3 = __sme_set(svm->vcpu.space->root_hpa);
 	if (ost_svm_has(OST_SVM_PAUSE_FILTER)) {
 		control->pause_filter_count = PAUSE_FILTER_COUNT;
 		if (ost_svm_has(OST_SVM_PAUSE_FILTER_THRESHOLD))
@@ -103,6 +103,18 @@ bool ost_svm_in_memory(struct ost_vcpu *vcpu, enum ost_reads reads)
 void ost_svm_flush_tlb(struct ost_vcpu *vcpu)
 {
 	WRITE_ONCE(to_svm(vcpu)->flush, true);
+}
+
+void ost_svm_smm_changed(struct ost_vcpu *vcpu)
+{
+	struct ost_svm_vcpu *svm = to_svm(vcpu);
+
+	/* Outside of SMM the CPU raises #UD by itself. */
+	ost_vmcb_intercept(svm->vmcb, ICPT_RSM, vcpu->smm.active);
+	svm->vmcb->control.n_cr3 = __sme_set(vcpu->space->root_hpa);
+	ost_vmcb_dirty(svm->vmcb, CLEAN_NP);
+	/* What the TLB holds was translated by the other space's table, and has the same tag. */
+	ost_svm_flush_tlb(vcpu);
 }
 
 static void new_asid(struct ost_svm_vcpu *svm, struct ost_svm_cpu *c)

@@ -74,6 +74,7 @@ const struct ost_backend ost_vmx_backend = {
 	.notify = ost_vmx_notify,
 	.drain_dirty = ost_vmx_pml_drain,
 	.flush_tlb = ost_vmx_flush_tlb,
+	.smm_changed = ost_vmx_smm_changed,
 	.skip_instruction = ost_vmx_skip_instruction,
 	.dump = ost_vmx_dump,
 

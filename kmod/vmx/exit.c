@@ -170,7 +170,7 @@ static int exit_ept_misconfig(struct ost_vcpu *vcpu)
 
 	if (!ost_vmx_pte_format.mmio)
 		return unexpected(vcpu);
-	if (ost_mmio_page_known(vcpu, gpa) || !ost_gpa_has_slot(vcpu->vm, gpa, false)) {
+	if (ost_mmio_page_known(vcpu, gpa) || !ost_vcpu_has_slot(vcpu, gpa, false)) {
 		r = ost_mmio_mov(vcpu, gpa, OST_MMIO_EITHER);
 		if (r != -EOPNOTSUPP)
 			return r;
@@ -266,6 +266,8 @@ static int exit_exception(struct ost_vcpu *vcpu)
 		return ost_exit_bp(vcpu);
 	case X86_TRAP_AC:
 		return exit_ac(vcpu);
+	case X86_TRAP_UD:
+		return ost_exit_rsm(vcpu);
 	default:
 		return unexpected(vcpu);
 	}

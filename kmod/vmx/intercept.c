@@ -85,14 +85,18 @@ void ost_vmx_cpuid_changed(struct ost_vcpu *vcpu)
 void ost_vmx_update_debug(struct ost_vcpu *vcpu)
 {
 	struct ost_vmx_vcpu *vmx = to_vmx(vcpu);
+	u32 bitmap = exceptions;
 
 	/* The guest's MOV DR exits once, gets the registers, and has them until the next exit. */
 	if (vcpu->dr_live)
 		ost_vmcs_clear_bits(vmx, CPU_BASED_VM_EXEC_CONTROL, CPU_BASED_MOV_DR_EXITING);
 	else
 		ost_vmcs_set_bits(vmx, CPU_BASED_VM_EXEC_CONTROL, CPU_BASED_MOV_DR_EXITING);
-	ost_vmcs_set(vmx, EXCEPTION_BITMAP, vcpu->debug.control & KVM_GUESTDBG_USE_SW_BP ?
-						    exceptions | BIT(X86_TRAP_BP) : exceptions);
+	if (vcpu->debug.control & KVM_GUESTDBG_USE_SW_BP)
+		bitmap |= BIT(X86_TRAP_BP);
+	if (unlikely(vcpu->smm.active))
+		bitmap |= BIT(X86_TRAP_UD);
+	ost_vmcs_set(vmx, EXCEPTION_BITMAP, bitmap);
 }
 
 void ost_vmx_update_tpr(struct ost_vcpu *vcpu, int tpr, int max_irr)

@@ -339,7 +339,7 @@ void ost_vmx_load_pdptes(struct ost_vcpu *vcpu)
 	 * nothing mapped rather than an entry that fails.
 	 */
 	if (!ost_pdptes_valid(vcpu, ost_cr3(vcpu)) ||
-	    ost_gpa_read(vcpu->vm, ost_cr3(vcpu) & GENMASK_ULL(31, 5), pdptes, sizeof(pdptes)))
+	    ost_vcpu_read(vcpu, ost_cr3(vcpu) & GENMASK_ULL(31, 5), pdptes, sizeof(pdptes)))
 		memset(pdptes, 0, sizeof(pdptes));
 	ost_vmx_set_pdptes(vcpu, pdptes);
 }

@@ -60,6 +60,13 @@ static void free_pages_of(struct ost_vmx_vcpu *vmx)
 	free_page((unsigned long)vmx->vmcs);
 }
 
+static u64 make_eptp(const struct ost_space *space)
+{
+	u64 eptp = space->root_hpa | VMX_EPTP_MT_WB | VMX_EPTP_PWL_4;
+
+	return ost_vmx_config.ept_ad ? eptp | VMX_EPTP_AD_ENABLE_BIT : eptp;
+}
+
 int ost_vmx_vcpu_create(struct ost_vcpu *vcpu)
 {
 	struct ost_vmx_vcpu *vmx = to_vmx(vcpu);
@@ -78,9 +85,7 @@ int ost_vmx_vcpu_create(struct ost_vcpu *vcpu)
 	*(u32 *)vmx->vmcs = ost_vmx_config.revision;
 	vmx->vmcs_pa = virt_to_phys(vmx->vmcs);
 	vmx->vpid = vpid_alloc();
-	vmx->eptp = vcpu->vm->mmu.root_hpa | VMX_EPTP_MT_WB | VMX_EPTP_PWL_4;
-	if (ost_vmx_config.ept_ad)
-		vmx->eptp |= VMX_EPTP_AD_ENABLE_BIT;
+	vmx->eptp = make_eptp(vcpu->space);
 	vmx->entry.common.regs = vcpu->regs;
 	INIT_LIST_HEAD(&vmx->active_link);
 	vmx->active_cpu = -1;
@@ -108,6 +113,7 @@ void ost_vmx_write_constants(struct ost_vmx_vcpu *vmx)
 	ost_vmx_host_write_constants();
 	ost_vmwrite(MSR_BITMAP, virt_to_phys(vmx->msr_bitmap));
 	ost_vmwrite(EPT_POINTER, vmx->eptp);
+	vmx->vmcs_eptp = vmx->eptp;
 	ost_vmwrite(VMCS_LINK_POINTER, ~0ull);
 	if (vmx->vpid)
 		ost_vmwrite(VIRTUAL_PROCESSOR_ID, vmx->vpid);
@@ -223,6 +229,19 @@ void ost_vmx_flush_tlb(struct ost_vcpu *vcpu)
 	WRITE_ONCE(to_vmx(vcpu)->flush, true);
 }
 
+void ost_vmx_smm_changed(struct ost_vcpu *vcpu)
+{
+	struct ost_vmx_vcpu *vmx = to_vmx(vcpu);
+
+	/* RSM is #UD in VMX non-root operation (vol. 3D, RSM), and executed from there. */
+	ost_vmx_update_debug(vcpu);
+	/* A single step that was due behind a shadow is due again when RSM brings back both. */
+	ost_vmcs_set(vmx, GUEST_PENDING_DBG_EXCEPTIONS, 0);
+	vmx->eptp = make_eptp(vcpu->space);
+	/* Flushes that others asked for in the meantime were for the other space's table. */
+	ost_vmx_flush_tlb(vcpu);
+}
+
 void ost_vmx_sync_tlb(struct ost_vmx_vcpu *vmx)
 {
 	int cpu = smp_processor_id();
@@ -235,6 +254,10 @@ void ost_vmx_sync_tlb(struct ost_vmx_vcpu *vmx)
 		return;
 	WRITE_ONCE(vmx->flush, false);
 	vmx->tlb_cpu = cpu;
+	if (unlikely(vmx->vmcs_eptp != vmx->eptp)) {
+		ost_vmwrite(EPT_POINTER, vmx->eptp);
+		vmx->vmcs_eptp = vmx->eptp;
+	}
 	/* All that is derived from this table, the guest's own translations among it (29.4.3.1). */
 	if (ost_vmx_config.invept_context)
 		ost_invept(VMX_EPT_EXTENT_CONTEXT, vmx->eptp);

@@ -147,7 +147,8 @@ struct ost_vmx_vcpu {
 	u32 apic_controls;		/* of ost_vmx_config.apic, those in use */
 	u32 eoi_exits_version;		/* of what the EOI-exit bitmaps hold, 0 for nothing yet */
 	bool apic_elsewhere;		/* counted in the VM's nr_apic_elsewhere */
-	u64 eptp;
+	u64 eptp;			/* of the vCPU's address space */
+	u64 vmcs_eptp;			/* in the VMCS; written with the flush that goes with a change */
 	u16 vpid;			/* 0 without */
 
 	int active_cpu;			/* where the VMCS is active, -1 nowhere [its CPU, interrupts off] */
@@ -251,6 +252,7 @@ void ost_vmx_vcpu_load(struct ost_vcpu *vcpu, int cpu);
 void ost_vmx_vcpu_put(struct ost_vcpu *vcpu);
 bool ost_vmx_in_memory(struct ost_vcpu *vcpu, enum ost_reads reads);
 void ost_vmx_flush_tlb(struct ost_vcpu *vcpu);
+void ost_vmx_smm_changed(struct ost_vcpu *vcpu);
 /* Obeys ->flush. In a section. */
 void ost_vmx_sync_tlb(struct ost_vmx_vcpu *vmx);
 /* Fields that stay as they are for the vCPU's life. In a section, before the first entry. */

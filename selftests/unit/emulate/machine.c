@@ -307,6 +307,22 @@ static int op_hypercall(struct ost_emul *e)
 	return OST_EMUL_OK;
 }
 
+static int op_leave_smm(struct ost_emul *e)
+{
+	struct machine *m = machine_of(e);
+	struct ost_smram s;
+
+	if (!m->smm)
+		return ost_emul_raise(e, OST_VEC_UD, false, 0);
+	ost_smram_unpack(m->smram, true, &s);
+	m->smm = false;
+	memcpy(e->gpr, s.gpr, sizeof(e->gpr));
+	e->rip = s.rip;
+	e->rflags = s.rflags;
+	e->shadow = OST_EMUL_SHADOW_STI;
+	return OST_EMUL_OK;
+}
+
 static int op_get_vec(struct ost_emul *e, unsigned int nr, void *buf, unsigned int len)
 {
 	BUG_ON(nr > 15 || (len != 16 && len != 32));
@@ -347,6 +363,7 @@ static const struct ost_emul_ops ops = {
 	.wbinvd = op_wbinvd,
 	.invlpg = op_invlpg,
 	.hypercall = op_hypercall,
+	.leave_smm = op_leave_smm,
 	.get_vec = op_get_vec,
 	.set_vec = op_set_vec,
 };

@@ -9,6 +9,7 @@
 #define OST_UNIT_MACHINE_H
 
 #include "emulate/internal.h"
+#include "emulate/smram.h"
 
 #define MACHINE_RAM   0x20000u
 #define MACHINE_PAGES (MACHINE_RAM / 0x1000)
@@ -49,6 +50,8 @@ struct machine {
 	unsigned int fetches;
 	u64 last_fetch; /* linear address behind the last fetched byte */
 	unsigned int halts, wbinvds, hypercalls;
+	bool smm; /* RSM loads what `smram` holds */
+	u8 smram[OST_SMRAM_BYTES];
 	u64 invlpg;
 	bool hostile; /* fuzzing: callbacks fail by chance */
 	u64 chance;

@@ -793,6 +793,124 @@ static void test_task_faults(void)
 	CHECK(m.seg[OST_SS].unusable);
 }
 
+/* Fills all of the struct with values of their own. */
+static void fill_smram(struct ost_smram *s)
+{
+	u64 val = 0x1122334455667700;
+	unsigned int i;
+
+	*s = (struct ost_smram){
+		.rip = val + 1, .rflags = val + 2, .cr0 = val + 3, .cr3 = val + 4, .cr4 = val + 5,
+		.efer = val + 6, .dr6 = val + 7, .dr7 = val + 8, .gdt = { val + 9, 0x1234 },
+		.idt = { val + 10, 0x5678 }, .smbase = 0xa0000, .shadow = 2, .auto_halt = true,
+	};
+	for (i = 0; i < OST_NR_GPRS; i++)
+		s->gpr[i] = val + 0x10 + i;
+	for (i = 0; i < OST_NR_SEGS; i++)
+		s->seg[i] = (struct kvm_segment){
+			.base = val + 0x20 + i, .limit = 0x80000000 + i, .selector = 0xff00 + i,
+			.type = i + 1, .s = i & 1, .dpl = i & 3, .present = i != 3, .unusable = i == 3,
+			.avl = i >> 1 & 1, .l = i == 1, .db = i == 2, .g = i > 4,
+		};
+}
+
+static void cut_to_32_bits(struct ost_smram *s)
+{
+	unsigned int i;
+
+	for (i = 0; i < OST_NR_GPRS; i++)
+		s->gpr[i] = i < 8 ? (u32)s->gpr[i] : 0;
+	for (i = 0; i < OST_NR_SEGS; i++)
+		s->seg[i].base = (u32)s->seg[i].base;
+	s->rip = (u32)s->rip;
+	s->rflags = (u32)s->rflags;
+	s->cr0 = (u32)s->cr0;
+	s->cr3 = (u32)s->cr3;
+	s->cr4 = (u32)s->cr4;
+	s->dr6 = (u32)s->dr6;
+	s->dr7 = (u32)s->dr7;
+	s->gdt.base = (u32)s->gdt.base;
+	s->idt.base = (u32)s->idt.base;
+	s->efer = 0;
+}
+
+static u64 area(const u8 *bytes, unsigned int offset, unsigned int len)
+{
+	u64 val = 0;
+
+	memcpy(&val, bytes + offset - OST_SMRAM_OFFSET, len);
+	return val;
+}
+
+/* What is packed comes back, and stands where the manuals have it. */
+static void test_smram(void)
+{
+	u8 bytes[OST_SMRAM_BYTES];
+	struct ost_smram s, back;
+
+	fill_smram(&s);
+	ost_smram_pack(&s, true, bytes);
+	ost_smram_unpack(bytes, true, &back);
+	CHECK(!memcmp(&s, &back, sizeof(s)));
+	/* APM vol. 2, table 10-1 */
+	CHECK_EQ(area(bytes, 0xfff8, 8), s.gpr[OST_RAX]);
+	CHECK_EQ(area(bytes, 0xffe0, 8), s.gpr[OST_RBX]);
+	CHECK_EQ(area(bytes, 0xff80, 8), s.gpr[OST_R15]);
+	CHECK_EQ(area(bytes, 0xff78, 8), s.rip);
+	CHECK_EQ(area(bytes, 0xff00, 4), s.smbase);
+	CHECK_EQ(area(bytes, 0xfefc, 4), 0x20064);
+	CHECK_EQ(area(bytes, 0xfed0, 8), s.efer);
+	CHECK_EQ(area(bytes, 0xfec9, 1), 1);
+	CHECK_EQ(area(bytes, 0xfe90, 2), s.seg[OST_TR].selector);
+	CHECK_EQ(area(bytes, 0xfe28, 8), s.seg[OST_SS].base);
+
+	fill_smram(&s);
+	cut_to_32_bits(&s);
+	ost_smram_pack(&s, false, bytes);
+	ost_smram_unpack(bytes, false, &back);
+	CHECK(!memcmp(&s, &back, sizeof(s)));
+	/* SDM vol. 3C, table 32-1 */
+	CHECK_EQ(area(bytes, 0xfffc, 4), s.cr0);
+	CHECK_EQ(area(bytes, 0xfff8, 4), s.cr3);
+	CHECK_EQ(area(bytes, 0xfff4, 4), s.rflags);
+	CHECK_EQ(area(bytes, 0xfff0, 4), s.rip);
+	CHECK_EQ(area(bytes, 0xffec, 4), s.gpr[OST_RDI]);
+	CHECK_EQ(area(bytes, 0xffd0, 4), s.gpr[OST_RAX]);
+	CHECK_EQ(area(bytes, 0xffcc, 4), s.dr6);
+	CHECK_EQ(area(bytes, 0xffc8, 4), s.dr7);
+	CHECK_EQ(area(bytes, 0xffc4, 2), s.seg[OST_TR].selector);
+	CHECK_EQ(area(bytes, 0xffa8, 2), s.seg[OST_ES].selector);
+	CHECK_EQ(area(bytes, 0xff02, 2), 1);
+	CHECK_EQ(area(bytes, 0xfefc, 4), 0x20000);
+	CHECK_EQ(area(bytes, 0xfef8, 4), s.smbase);
+}
+
+static void test_rsm(void)
+{
+	struct ost_smram s;
+
+	machine_init(&m, OST_EMUL_REAL);
+	CHECK_FAULT(machine_do(&m, INSN(0x0f, 0xaa)), OST_VEC_UD, 0);
+	fill_smram(&s);
+	s.rflags = X86_EFLAGS_FIXED | X86_EFLAGS_RF | X86_EFLAGS_IF;
+	ost_smram_pack(&s, true, m.smram);
+	m.smm = true;
+	CHECK_EQ(machine_do(&m, INSN(0x0f, 0xaa)), OST_EMUL_OK);
+	/* RIP, RF and the shadow are what was loaded, not what an instruction leaves behind. */
+	CHECK(m.e.completed && !m.smm);
+	CHECK_EQ(m.e.rip, s.rip);
+	CHECK_EQ(m.e.rflags, s.rflags);
+	CHECK_EQ(m.e.shadow, OST_EMUL_SHADOW_STI);
+	CHECK(!memcmp(m.e.gpr, s.gpr, sizeof(s.gpr)));
+	/* From user mode as well, which SMM may have left for. */
+	machine_init(&m, OST_EMUL_LONG64);
+	m.e.cpl = 3;
+	m.smm = true;
+	ost_smram_pack(&s, true, m.smram);
+	CHECK_EQ(machine_do(&m, INSN(0x0f, 0xaa)), OST_EMUL_OK);
+	CHECK_EQ(m.e.rip, s.rip);
+}
+
 int main(int argc, char **argv)
 {
 	tap_init(argc, argv);
@@ -811,6 +929,8 @@ int main(int argc, char **argv)
 	tap_run("system: real mode's far transfers", test_real_mode_far);
 	tap_run("system: stack sizes", test_stack_sizes);
 	tap_run("system: vector state", test_vector_state);
+	tap_run("system: SMM's save area", test_smram);
+	tap_run("system: RSM", test_rsm);
 	tap_run("system: a task gate", test_task_gate);
 	tap_run("system: task switches that fault", test_task_faults);
 	return tap_done();

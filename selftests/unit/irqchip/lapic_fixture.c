@@ -33,6 +33,9 @@ static int on_special(struct ost_lapic *apic, enum ost_delivery delivery, u8 vec
 	case OST_DELIVER_NMI:
 		f->nmis++;
 		break;
+	case OST_DELIVER_SMI:
+		f->smis++;
+		break;
 	case OST_DELIVER_INIT:
 		f->inits++;
 		break;

@@ -19,7 +19,7 @@ struct fixture {
 	u64 expires_ns, interval_ns;
 	bool moves_deadlines;		/* one that is armed can be given another time as it is */
 	u32 arms, cancels;
-	u32 events, nmis, inits, sipis;
+	u32 events, nmis, smis, inits, sipis;
 	u8 sipi_vector;
 	u32 nr_sent;
 	struct ost_irq_message sent;	/* the last one */

@@ -124,11 +124,12 @@ static void software_disable(void)
 	CHECK_EQ(fixture_read(&f, APIC_LVT1), APIC_DM_NMI | APIC_LVT_MASKED);
 	CHECK_EQ(ost_lapic_accept(&f.apic, OST_DELIVER_FIXED, 0x80, false), (u64)-1);
 	CHECK_EQ(ost_lapic_deliverable(&f.apic), (u64)-1);
-	/* NMI, INIT and SIPI are. */
+	/* SMI, NMI, INIT and SIPI are. */
+	CHECK_EQ(ost_lapic_accept(&f.apic, OST_DELIVER_SMI, 0, false), 1);
 	CHECK_EQ(ost_lapic_accept(&f.apic, OST_DELIVER_NMI, 0, false), 1);
 	CHECK_EQ(ost_lapic_accept(&f.apic, OST_DELIVER_INIT, 0, false), 1);
 	CHECK_EQ(ost_lapic_accept(&f.apic, OST_DELIVER_SIPI, 0x9a, false), 1);
-	CHECK(f.nmis == 1 && f.inits == 1 && f.sipis == 1 && f.sipi_vector == 0x9a);
+	CHECK(f.smis == 1 && f.nmis == 1 && f.inits == 1 && f.sipis == 1 && f.sipi_vector == 0x9a);
 	f.events = 0;
 	fixture_write(&f, APIC_SPIV, 0x1ff);
 	CHECK(f.events > 0);
@@ -141,6 +142,9 @@ static void local_vectors(void)
 	fixture_write(&f, APIC_LVTPC, APIC_DM_NMI);
 	CHECK_EQ(ost_lapic_local(&f.apic, APIC_LVTPC), 1);
 	CHECK_EQ(f.nmis, 1);
+	fixture_write(&f, APIC_LVTPC, APIC_DM_SMI);
+	CHECK_EQ(ost_lapic_local(&f.apic, APIC_LVTPC), 1);
+	CHECK_EQ(f.smis, 1);
 	fixture_write(&f, APIC_LVTTHMR, 0x66);
 	CHECK_EQ(ost_lapic_local(&f.apic, APIC_LVTTHMR), 1);
 	CHECK(fixture_bit(&f, APIC_IRR, 0x66));
