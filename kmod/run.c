@@ -143,6 +143,9 @@ static bool may_stop_waiting(struct ost_vcpu *vcpu)
 {
 	if (init_sipi_pending(vcpu) || test_bit(OST_REQ_VM_DEAD, &vcpu->requests))
 		return true;
+	/* The interrupt that tells of a page is made by this thread. */
+	if (test_bit(OST_REQ_APF, &vcpu->requests))
+		return true;
 	return READ_ONCE(vcpu->mp_state) == KVM_MP_STATE_HALTED && wakes_from_halt(vcpu);
 }
 
@@ -238,6 +241,8 @@ static int wait_runnable(struct ost_vcpu *vcpu)
 		return -EIO;
 	if (init_sipi_pending(vcpu))
 		ost_lapic_accept_init_sipi(vcpu);
+	if (unlikely(ost_request_take(vcpu, OST_REQ_APF)))
+		ost_apf_ready(vcpu);
 	if (READ_ONCE(vcpu->mp_state) == KVM_MP_STATE_HALTED && wakes_from_halt(vcpu)) {
 		WRITE_ONCE(vcpu->pv.unhalted, false);
 		WRITE_ONCE(vcpu->mp_state, KVM_MP_STATE_RUNNABLE);
