@@ -12,6 +12,7 @@
 #include <linux/eventfd.h>
 #include <linux/hrtimer.h>
 #include <linux/interrupt.h>
+#include <linux/mm.h>
 #include <linux/sched/signal.h>
 #include <linux/syscore_ops.h>
 #include <asm/msr.h>
@@ -133,6 +134,17 @@ static inline void ost_hrtimer_setup(struct hrtimer *timer,
 #else
 #define OST_FOLL_INTERRUPTIBLE 0
 #endif
+
+/* One page of any address space; no list of VMAs since 6.5. mmap_lock held, *locked: whether it still is. */
+static inline long ost_get_page_remote(struct mm_struct *mm, unsigned long hva, unsigned int flags,
+				       struct page **page, int *locked)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 5, 0)
+	return get_user_pages_remote(mm, hva, 1, flags, page, locked);
+#else
+	return get_user_pages_remote(mm, hva, 1, flags, page, NULL, locked);
+#endif
+}
 
 /*
  * Flushes the indirect branch predictor between two vCPUs, unless the host does without: kernels

@@ -190,7 +190,8 @@ int ost_exit_nested_fault(struct ost_vcpu *vcpu, gpa_t gpa, u32 flags, const u8 
 
 	if (result == OST_FAULT_AGAIN) {
 		ost_vcpu_preemptible(vcpu);
-		result = ost_mmu_fault(vcpu, gpa, flags);
+		result = ost_apf_on(vcpu) ? ost_apf_fault(vcpu, gpa, flags) :
+					    ost_mmu_fault(vcpu, gpa, flags);
 	}
 	switch (result) {
 	case OST_FAULT_FIXED:

@@ -133,6 +133,9 @@ static bool fix_instruction(struct ost_vcpu *vcpu)
 
 int ost_exit_undefined(struct ost_vcpu *vcpu)
 {
+	/* On VT-x this is how RSM exits. */
+	if (unlikely(vcpu->smm.active) && ost_insn_len(vcpu, OST_INSN_RSM))
+		return ost_emulate_instruction(vcpu);
 	if (ost_has_quirk(vcpu->vm, KVM_X86_QUIRK_FIX_HYPERCALL_INSN) && fix_instruction(vcpu))
 		return OST_RUN;
 	return ost_exit_ud(vcpu);

@@ -4,6 +4,7 @@
 
 #include <linux/module.h>
 #include <linux/srcu.h>
+#include "apf.h"
 #include "backend.h"
 #include "clock.h"
 #include "compat_init.h"
@@ -40,9 +41,12 @@ static int __init ost_init(void)
 	r = ost_irqfd_module_init();
 	if (r)
 		goto err_clock;
-	r = ost_request_setup();
+	r = ost_apf_setup();
 	if (r)
 		goto err_irqfd;
+	r = ost_request_setup();
+	if (r)
+		goto err_apf;
 	r = ost_hw_init();
 	if (r)
 		goto err_request;
@@ -60,6 +64,8 @@ err_stats:
 	ost_hw_exit();
 err_request:
 	ost_request_teardown();
+err_apf:
+	ost_apf_teardown();
 err_irqfd:
 	ost_irqfd_module_exit();
 err_clock:
@@ -77,6 +83,7 @@ static void __exit ost_exit(void)
 	ost_stats_exit();
 	ost_hw_exit();
 	ost_request_teardown();
+	ost_apf_teardown();
 	ost_irqfd_module_exit();
 	ost_clock_teardown();
 	ost_backend->teardown();

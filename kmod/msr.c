@@ -560,8 +560,12 @@ static const struct row table[] = {
 	{ MSR_IA32_XSS, MSR_IA32_XSS, SAVED, OST_F_XSAVES, read_xss, write_zero },
 	{ MSR_KVM_WALL_CLOCK_NEW, MSR_KVM_SYSTEM_TIME_NEW, SAVED, NO_FEATURE, read_kvmclock,
 	  write_kvmclock },
+	{ MSR_KVM_ASYNC_PF_EN, MSR_KVM_ASYNC_PF_EN, SAVED, NO_FEATURE, ost_apf_msr_read,
+	  ost_apf_msr_write },
 	{ MSR_KVM_STEAL_TIME, MSR_KVM_POLL_CONTROL, SAVED, NO_FEATURE, ost_pv_msr_read,
 	  ost_pv_msr_write },
+	{ MSR_KVM_ASYNC_PF_INT, MSR_KVM_ASYNC_PF_ACK, SAVED, NO_FEATURE, ost_apf_msr_read,
+	  ost_apf_msr_write },
 	{ MSR_EFER, MSR_EFER, 0, NO_FEATURE, read_efer, write_efer },
 	/* Whatever CPUID says: small VMMs enter long mode without setting it. */
 	{ MSR_STAR, MSR_STAR, SAVED, NO_FEATURE, read_backend, write_backend },

@@ -26,7 +26,8 @@ u32 ost_pv_features(void)
 {
 	u32 features = BIT(KVM_FEATURE_PV_EOI) | BIT(KVM_FEATURE_PV_UNHALT) |
 		       BIT(KVM_FEATURE_PV_TLB_FLUSH) | BIT(KVM_FEATURE_PV_SEND_IPI) |
-		       BIT(KVM_FEATURE_POLL_CONTROL) | BIT(KVM_FEATURE_PV_SCHED_YIELD);
+		       BIT(KVM_FEATURE_POLL_CONTROL) | BIT(KVM_FEATURE_PV_SCHED_YIELD) |
+		       BIT(KVM_FEATURE_ASYNC_PF) | BIT(KVM_FEATURE_ASYNC_PF_INT);
 
 	if (sched_info_on())
 		features |= BIT(KVM_FEATURE_STEAL_TIME);
@@ -67,6 +68,7 @@ void ost_pv_reset(struct ost_vcpu *vcpu)
 	pv->preempted = false;
 	pv->poll_control = 1;
 	WRITE_ONCE(pv->unhalted, false);
+	ost_apf_reset(vcpu);
 }
 
 /* --- steal time (msr.rst, MSR_KVM_STEAL_TIME) --- */

@@ -152,6 +152,10 @@ int ost_handle_requests(struct ost_vcpu *vcpu)
 		ost_vcpu_preemptible(vcpu);
 		ost_pv_eoi_slow(vcpu);
 	}
+	if (unlikely(ost_request_take(vcpu, OST_REQ_APF))) {
+		ost_vcpu_preemptible(vcpu);
+		ost_apf_ready(vcpu);
+	}
 	if (ost_request_take(vcpu, OST_REQ_APIC_TIMER) && vcpu->apic)
 		ost_lapic_timer_inject(vcpu);
 	if (unlikely(ost_request_take(vcpu, OST_REQ_IOAPIC_EOI)) && ost_split_eoi_exit(vcpu))

@@ -115,19 +115,25 @@ static bool init_sipi_pending(struct ost_vcpu *vcpu)
 	return READ_ONCE(vcpu->pending_init_sipi) && !vcpu->smm.active;
 }
 
-/* Would something take the vCPU out of HLT? */
-static bool wakes_from_halt(struct ost_vcpu *vcpu)
+/* Is there an event for the guest? */
+static bool event_waits(struct ost_vcpu *vcpu)
 {
 	if (test_bit(OST_REQ_TRIPLE_FAULT, &vcpu->requests) ||
 	    test_bit(OST_REQ_VM_DEAD, &vcpu->requests))
 		return true;
 	if (vcpu->event.exception.pending || vcpu->event.exception.injected)
 		return true;
-	if (READ_ONCE(vcpu->pv.unhalted) || ost_smi_wakes(vcpu))
+	if (ost_smi_wakes(vcpu))
 		return true;
 	if (vcpu->apic && ost_lapic_timer_pending(vcpu))
 		ost_lapic_timer_inject(vcpu);
 	return ost_events_wake(vcpu);
+}
+
+/* Would something take the vCPU out of HLT? */
+static bool wakes_from_halt(struct ost_vcpu *vcpu)
+{
+	return READ_ONCE(vcpu->pv.unhalted) || event_waits(vcpu);
 }
 
 bool ost_vcpu_runnable(struct ost_vcpu *vcpu)
@@ -138,6 +144,9 @@ bool ost_vcpu_runnable(struct ost_vcpu *vcpu)
 static bool may_stop_waiting(struct ost_vcpu *vcpu)
 {
 	if (init_sipi_pending(vcpu) || test_bit(OST_REQ_VM_DEAD, &vcpu->requests))
+		return true;
+	/* The interrupt that tells of a page is made by this thread. */
+	if (test_bit(OST_REQ_APF, &vcpu->requests))
 		return true;
 	return READ_ONCE(vcpu->mp_state) == KVM_MP_STATE_HALTED && wakes_from_halt(vcpu);
 }
@@ -194,16 +203,38 @@ static void wait_halted(struct ost_vcpu *vcpu)
 	adapt_polling(vcpu, ktime_to_ns(ktime_sub(ktime_get(), start)));
 }
 
+/* Sees to what would keep a vCPU asleep that something is to wake. */
+static void prepare_to_sleep(struct ost_vcpu *vcpu)
+{
+	ost_lapic_timer_to_host(vcpu);
+	/* What the guest has ended by its memory must not hold back what would wake it. */
+	if (vcpu->pv.eoi_offered)
+		ost_pv_eoi_slow(vcpu);
+}
+
+void ost_vcpu_wait_page(struct ost_vcpu *vcpu)
+{
+	prepare_to_sleep(vcpu);
+	vcpu->pv.between = true;
+	prepare_to_rcuwait(&vcpu->wait);
+	for (;;) {
+		set_current_state(TASK_INTERRUPTIBLE);
+		if (test_bit(OST_REQ_APF, &vcpu->requests) || init_sipi_pending(vcpu) ||
+		    event_waits(vcpu) || signal_pending(current))
+			break;
+		schedule();
+	}
+	finish_rcuwait(&vcpu->wait);
+	vcpu->pv.between = false;
+}
+
 /* Not runnable: waits for what makes it so. OST_RUN, or -EINTR. */
 static int wait_runnable(struct ost_vcpu *vcpu)
 {
 	ost_vcpu_preemptible(vcpu);
 	if (READ_ONCE(vcpu->mp_state) == KVM_MP_STATE_HALTED)
 		vcpu->stats.halts++;
-	ost_lapic_timer_to_host(vcpu);
-	/* What the guest has ended by its memory must not hold back what would wake it. */
-	if (vcpu->pv.eoi_offered)
-		ost_pv_eoi_slow(vcpu);
+	prepare_to_sleep(vcpu);
 	vcpu->pv.between = true;
 	wait_halted(vcpu);
 	vcpu->pv.between = false;
@@ -212,6 +243,8 @@ static int wait_runnable(struct ost_vcpu *vcpu)
 		return -EIO;
 	if (init_sipi_pending(vcpu))
 		ost_lapic_accept_init_sipi(vcpu);
+	if (unlikely(ost_request_take(vcpu, OST_REQ_APF)))
+		ost_apf_ready(vcpu);
 	if (READ_ONCE(vcpu->mp_state) == KVM_MP_STATE_HALTED && wakes_from_halt(vcpu)) {
 		WRITE_ONCE(vcpu->pv.unhalted, false);
 		vcpu->smm.from_halt = ost_smi_wakes(vcpu);

@@ -41,6 +41,7 @@ static const struct {
 	COUNTER(page_faults_atomic), COUNTER(page_faults_retried), COUNTER(emulations),
 	COUNTER(tlb_flushes), COUNTER(requests), COUNTER(host_irqs), COUNTER(host_nmis),
 	COUNTER(fpu_loads), COUNTER(host_timers), COUNTER(migrations),
+	COUNTER(async_faults), COUNTER(async_waits), COUNTER(async_ready),
 };
 const u32 ost_nr_counters = ARRAY_SIZE(counters);
 

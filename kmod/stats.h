@@ -21,6 +21,7 @@ struct ost_vcpu_stats {
 	u64 fpu_loads;
 	u64 host_timers;	/* times that a timer of the host was set for the LAPIC's */
 	u64 migrations;
+	u64 async_faults, async_waits, async_ready; /* pages that guests went on without, that the vCPU slept for, told of */
 };
 
 /* Name of an exit by its index (ost_vcpu.exit_index), for traces and statistics. */

@@ -97,6 +97,8 @@ long ost_check_extension(struct ost_vm *vm, unsigned long cap)
 	case KVM_CAP_LAST_CPU:
 	case KVM_CAP_IOAPIC_POLARITY_IGNORED:
 	case KVM_CAP_X86_SMM:
+	case KVM_CAP_ASYNC_PF:
+	case KVM_CAP_ASYNC_PF_INT:
 		return 1;
 	case KVM_CAP_MCE:
 		return OST_MAX_MCE_BANKS;

@@ -291,6 +291,7 @@ err_pages:
 void ost_vcpu_destroy(struct ost_vcpu *vcpu)
 {
 	forget_last(vcpu);
+	ost_apf_destroy(vcpu);
 	/* The CPU forgets the LAPIC's page before that is freed. */
 	ost_backend->vcpu_destroy(vcpu);
 	if (vcpu->apic)

@@ -16,6 +16,7 @@
 #include <linux/mm_types.h>
 #include <asm/kvm_para.h>
 #include "ost.h"
+#include "apf.h"
 #include "event.h"
 #include "fpu.h"
 #include "guestdebug.h"
@@ -62,6 +63,7 @@ enum ost_req {
 	OST_REQ_STEAL,		/* account to the guest what time it did not get (pv.c) */
 	OST_REQ_PV_EOI,		/* see to the guest's bit for ends of interrupts, by sleeping (pv.c) */
 	OST_REQ_MSR_FILTER,	/* the VM's filter of MSRs changed */
+	OST_REQ_APF,		/* pages that the guest or the vCPU has waited for are there (apf.c) */
 	OST_NR_REQS,
 };
 
@@ -160,6 +162,7 @@ struct ost_vcpu {
 	struct ost_dirty_ring dirty_ring;
 	struct ost_pv pv;
 	struct ost_smm smm;
+	struct ost_apf apf;
 	struct ost_lapic *apic;	/* NULL without an in-kernel irqchip */
 	u32 pending_ipi_vector;	/* SIPI vector [any] */
 	unsigned long pending_init_sipi; /* [any] bits: 0 INIT, 1 SIPI */
@@ -244,6 +247,11 @@ int ost_handle_requests(struct ost_vcpu *vcpu);
 int ost_vcpu_run(struct ost_vcpu *vcpu);
 /* Was that all of a KVM_RUN that is to end with -EINTR at once? The vCPU need not be loaded. [vcpu->mutex] */
 bool ost_vcpu_run_over(struct ost_vcpu *vcpu);
+/*
+ * Sleeps as in HLT: until OST_REQ_APF, an interrupt or something else that the vCPU has to see to, or a signal. It has to
+ * stand between two instructions. [vcpu]
+ */
+void ost_vcpu_wait_page(struct ost_vcpu *vcpu);
 /* Could it leave HLT now? Also used before it sleeps. */
 bool ost_vcpu_runnable(struct ost_vcpu *vcpu);
 

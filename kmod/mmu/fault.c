@@ -19,10 +19,11 @@ struct fault {
 	struct ost_vm *vm;
 	struct ost_space *space;	/* the vCPU's */
 	gfn_t gfn;
-	bool write, exec, atomic;
+	bool write, exec, atomic, nowait;
 	bool overlay;			/* no slot, but a page of the kernel's */
 	/* What it was resolved to so far: */
 	bool no_slot;
+	bool has_to_wait;		/* the page is not there, and nowait */
 	struct ost_memslot slot;	/* a copy, right as long as generation is the VM's */
 	u64 generation;
 	unsigned long hva;
@@ -112,13 +113,18 @@ static enum ost_fault_result get_page_failed(const struct fault *fault, long err
 /* Looks the page up and takes a reference to it. OST_FAULT_FIXED is to go on. */
 static enum ost_fault_result get_page_slow(struct fault *fault)
 {
-	unsigned int flags = FOLL_HWPOISON | OST_FOLL_INTERRUPTIBLE;
+	unsigned int flags = FOLL_HWPOISON | (fault->nowait ? FOLL_NOWAIT : OST_FOLL_INTERRUPTIBLE);
 	struct page *page;
 	long n;
 
 	if (fault->write)
 		flags |= FOLL_WRITE;
 	n = get_user_pages_unlocked(fault->hva, 1, &fault->page, flags);
+	if (fault->nowait && (!n || n == -EBUSY || n == -EAGAIN)) {
+		fault->has_to_wait = true;
+		fault->vcpu->apf.hva = fault->hva;
+		return OST_FAULT_AGAIN;
+	}
 	if (n != 1)
 		return get_page_failed(fault, n);
 	fault->writable = fault->write;
@@ -427,7 +433,9 @@ enum ost_fault_result ost_mmu_fault(struct ost_vcpu *vcpu, gpa_t gpa, u32 flags)
 	fault.write = flags & OST_FAULT_WRITE;
 	fault.exec = flags & OST_FAULT_EXEC;
 	fault.atomic = flags & OST_FAULT_ATOMIC;
+	fault.nowait = flags & OST_FAULT_NOWAIT;
 	fault.no_slot = false;
+	fault.has_to_wait = false;
 	fault.cache.nr = 0;
 	vcpu->stats.page_faults++;
 	if (ost_mmio_page_known(vcpu, gpa))
@@ -443,7 +451,7 @@ enum ost_fault_result ost_mmu_fault(struct ost_vcpu *vcpu, gpa_t gpa, u32 flags)
 		 * Lost a race: the guest tries again, and between comes what else the vCPU has to
 		 * do.
 		 */
-		if (!fault.atomic)
+		if (!fault.atomic && !fault.has_to_wait)
 			result = OST_FAULT_FIXED;
 	} else if (fault.atomic) {
 		vcpu->stats.page_faults_atomic++;

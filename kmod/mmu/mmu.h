@@ -122,10 +122,11 @@ void ost_mmu_set_overlay(struct ost_vm *vm, gfn_t gfn, u64 pfn);
 #define OST_FAULT_EXEC BIT(1)
 #define OST_FAULT_TRANSLATED BIT(3)	/* the access of the instruction itself, its linear address translated */
 #define OST_FAULT_ATOMIC BIT(2)		/* do not sleep: OST_FAULT_AGAIN where one would have to */
+#define OST_FAULT_NOWAIT BIT(4)		/* do not wait for a page that the host has to fetch: likewise */
 
 enum ost_fault_result {
 	OST_FAULT_FIXED,	/* mapped (or someone else did): enter again */
-	OST_FAULT_AGAIN,	/* atomic attempt failed: call again from [vcpu] without ATOMIC */
+	OST_FAULT_AGAIN,	/* such an attempt failed: call again from [vcpu] without ATOMIC or NOWAIT */
 	OST_FAULT_MMIO,		/* no slot there, or a write to a read-only slot: emulate */
 	OST_FAULT_SIGNAL,	/* a signal is pending (SIGBUS for a broken page): -EINTR */
 	OST_FAULT_BAD,		/* the slot's memory can't be had (unmapped hva: -EFAULT) */
@@ -140,7 +141,8 @@ bool ost_mmio_page_known(struct ost_vcpu *vcpu, gpa_t gpa);
 
 /*
  * Resolves a nested page fault at gpa. flags are OST_FAULT_*. [vcpu], or [atomic] with
- * OST_FAULT_ATOMIC. Traces it, and counts it in vcpu->stats.
+ * OST_FAULT_ATOMIC. Traces it, and counts it in vcpu->stats. Where OST_FAULT_NOWAIT has come to OST_FAULT_AGAIN,
+ * vcpu->apf.hva is the VMM's address of the page.
  */
 enum ost_fault_result ost_mmu_fault(struct ost_vcpu *vcpu, gpa_t gpa, u32 flags);
 

@@ -266,8 +266,6 @@ static int exit_exception(struct ost_vcpu *vcpu)
 		return ost_exit_bp(vcpu);
 	case X86_TRAP_AC:
 		return exit_ac(vcpu);
-	case X86_TRAP_UD:
-		return ost_exit_rsm(vcpu);
 	default:
 		return unexpected(vcpu);
 	}

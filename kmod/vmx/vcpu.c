@@ -233,8 +233,6 @@ void ost_vmx_smm_changed(struct ost_vcpu *vcpu)
 {
 	struct ost_vmx_vcpu *vmx = to_vmx(vcpu);
 
-	/* RSM is #UD in VMX non-root operation (vol. 3D, RSM), and executed from there. */
-	ost_vmx_update_debug(vcpu);
 	/* A single step that was due behind a shadow is due again when RSM brings back both. */
 	ost_vmcs_set(vmx, GUEST_PENDING_DBG_EXCEPTIONS, 0);
 	vmx->eptp = make_eptp(vcpu->space);
