@@ -49,7 +49,8 @@ static enum ost_fault_result find_slot(struct ost_vcpu *vcpu, struct fault *faul
 
 	srcu = srcu_read_lock(&vm->srcu);
 	slots = ost_slots(vm, fault->space);
-	fault->generation = slots->generation;
+	/* Before the lookup: see ost_slots_append(). */
+	fault->generation = smp_load_acquire(&slots->generation);
 	slot = ost_slots_find(slots, fault->gfn);
 	found = slot;
 	if (found)

@@ -108,6 +108,24 @@ static void unmap_slot(struct ost_vm *vm, struct ost_space *space, const struct 
 	ost_mmu_free_tables(vm, &freed, true);
 }
 
+/* Adds a slot without making a new array, where that can be. slots_lock held. */
+static bool append_slot(struct ost_vm *vm, struct ost_space *space, const struct ost_memslot *new)
+{
+	struct ost_memslots *slots = ost_slots(vm, space);
+	struct ost_freed_tables freed = {};
+	bool done;
+
+	write_lock(&vm->mmu.lock);
+	done = ost_slots_append(slots, new);
+	if (done) {
+		WRITE_ONCE(space->generation, slots->generation);
+		update_table(vm, space, NULL, new, &freed);
+	}
+	write_unlock(&vm->mmu.lock);
+	ost_mmu_free_tables(vm, &freed, true);
+	return done;
+}
+
 /* Puts `new` in the place of `old`; either may be NULL. slots_lock held. */
 static int change_slot(struct ost_vm *vm, struct ost_space *space, const struct ost_memslot *old,
 		       const struct ost_memslot *new)
@@ -126,6 +144,8 @@ static int change_slot(struct ost_vm *vm, struct ost_space *space, const struct 
 			unmap_slot(vm, space, old);
 		ost_dirty_log_collect(vm);
 	}
+	if (!old && append_slot(vm, space, new))
+		return 0;
 	next = ost_slots_replace(slots, old ? old->id : new->id, new);
 	if (!next)
 		return -ENOMEM;

@@ -8,16 +8,18 @@
 static struct ost_memslots *slots_alloc(u32 nr)
 {
 	struct ost_memslots *slots;
-	size_t size = sizeof(*slots) + nr * (sizeof(slots->slots[0]) + sizeof(slots->by_hva[0]) +
-					     sizeof(slots->by_id[0]));
+	u32 room = nr + nr / 4;
+	size_t size = sizeof(*slots) + room * (sizeof(slots->slots[0]) + sizeof(slots->by_hva[0]) +
+					       sizeof(slots->by_id[0]));
 
 	slots = kvmalloc(size, GFP_KERNEL_ACCOUNT);
 	if (!slots)
 		return NULL;
 	memset(slots, 0, sizeof(*slots));
 	slots->nr = nr;
-	slots->by_hva = (struct ost_slot_hva *)&slots->slots[nr];
-	slots->by_id = (u32 *)&slots->by_hva[nr];
+	slots->room = room;
+	slots->by_hva = (struct ost_slot_hva *)&slots->slots[room];
+	slots->by_id = (u32 *)&slots->by_hva[room];
 	return slots;
 }
 
@@ -58,7 +60,7 @@ const struct ost_memslot *ost_slots_by_id(const struct ost_memslots *slots, u32 
 /* How many slots begin at or below gfn. */
 static u32 slots_up_to(const struct ost_memslots *slots, gfn_t gfn)
 {
-	u32 low = 0, high = slots->nr;
+	u32 low = 0, high = smp_load_acquire(&slots->nr);
 
 	while (low < high) {
 		u32 mid = low + (high - low) / 2;
@@ -219,9 +221,35 @@ struct ost_memslots *ost_slots_replace(const struct ost_memslots *old, u32 id,
 	return slots;
 }
 
+bool ost_slots_append(struct ost_memslots *slots, const struct ost_memslot *add)
+{
+	u32 nr = slots->nr;
+	unsigned long end = add->hva + ost_slot_bytes(add);
+
+	if (nr == slots->room)
+		return false;
+	if (nr) {
+		const struct ost_slot_hva *last = &slots->by_hva[nr - 1];
+
+		if (add->base_gfn < slots->slots[nr - 1].base_gfn ||
+		    add->hva < slots->slots[last->slot].hva ||
+		    add->id < slots->slots[slots->by_id[nr - 1]].id)
+			return false;
+		end = max(end, last->max_end);
+	}
+	slots->slots[nr] = *add;
+	slots->by_hva[nr] = (struct ost_slot_hva){ .max_end = end, .slot = nr };
+	slots->by_id[nr] = nr;
+	/* Pairs with the acquires of lookups: who counts it sees it whole. */
+	smp_store_release(&slots->nr, nr + 1);
+	/* Who reads the new generation, before a lookup, finds it. */
+	smp_store_release(&slots->generation, slots->generation + 1);
+	return true;
+}
+
 u32 ost_slots_below_hva(const struct ost_memslots *slots, unsigned long end)
 {
-	u32 low = 0, high = slots->nr;
+	u32 low = 0, high = smp_load_acquire(&slots->nr);
 
 	while (low < high) {
 		u32 mid = low + (high - low) / 2;

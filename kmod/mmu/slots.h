@@ -9,6 +9,7 @@
 
 #include <linux/compiler.h>
 #include <linux/kvm.h>
+#include <linux/atomic.h>
 #include <linux/types.h>
 #include "../ost.h"
 
@@ -40,7 +41,8 @@ struct ost_memslots {
 	struct rcu_head rcu;
 	struct ost_dirty_log *doomed; /* goes with this array: the log of a slot that ended */
 	u64 generation;		/* 1 for the first array of a VM, and one more for each after it */
-	u32 nr;
+	u32 nr;			/* grows by ost_slots_append() */
+	u32 room;		/* for so many, in each of the three */
 	u32 hint;		/* index of the last slot found; a race on it costs a bisection */
 	struct ost_slot_hva *by_hva;
 	u32 *by_id;		/* indexes into slots[], in the order of id */
@@ -61,7 +63,7 @@ static inline const struct ost_memslot *ost_slots_find(struct ost_memslots *slot
 {
 	u32 i = READ_ONCE(slots->hint);
 
-	if (likely(i < slots->nr && gfn - slots->slots[i].base_gfn < slots->slots[i].npages))
+	if (likely(i < smp_load_acquire(&slots->nr) && gfn - slots->slots[i].base_gfn < slots->slots[i].npages))
 		return &slots->slots[i];
 	return ost_slots_search(slots, gfn);
 }
@@ -75,6 +77,13 @@ bool ost_slots_overlap(const struct ost_memslots *slots, u32 id, gfn_t base_gfn,
  */
 struct ost_memslots *ost_slots_replace(const struct ost_memslots *slots, u32 id,
 				       const struct ost_memslot *add);
+
+/*
+ * Adds a slot in place, one generation on, where it is the last in every order and there is room: so whoever adds slots
+ * by the ten thousand, in the order of their addresses, does not have them all copied for each. Else false, and
+ * nothing is changed. Readers meanwhile find it or not; other changes are kept out by the caller.
+ */
+bool ost_slots_append(struct ost_memslots *slots, const struct ost_memslot *add);
 
 /* How many slots begin below hva `end`: where ost_slots_next_hva() starts. */
 u32 ost_slots_below_hva(const struct ost_memslots *slots, unsigned long end);

@@ -127,16 +127,47 @@ static void test_random(void)
 			if (overlaps)
 				continue;
 		}
-		next = ost_slots_replace(slots, slot.id, remove ? NULL : &slot);
-		CHECK(next);
-		kvfree(slots);
-		slots = next;
+		if (remove || list[slot.id].npages || !ost_slots_append(slots, &slot)) {
+			next = ost_slots_replace(slots, slot.id, remove ? NULL : &slot);
+			CHECK(next);
+			kvfree(slots);
+			slots = next;
+		}
 		generation++;
 		if (remove)
 			list[slot.id].npages = 0;
 		else
 			list[slot.id] = slot;
 		check_all(slots, generation);
+	}
+	kvfree(slots);
+}
+
+/* As those who add tens of thousands do: most of them without a copy. */
+static void test_ascending(void)
+{
+	struct ost_memslots *slots = ost_slots_new();
+	u32 copies = 0;
+
+	for (u32 i = 0; i < 1000; i++) {
+		struct ost_memslot slot = {
+			.id = i, .npages = 2, .base_gfn = 4 * i, .hva = HVA_BASE + 8192UL * i,
+		};
+		struct ost_memslots *next;
+
+		if (ost_slots_append(slots, &slot))
+			continue;
+		next = ost_slots_replace(slots, i, &slot);
+		CHECK(next);
+		kvfree(slots);
+		slots = next;
+		copies++;
+	}
+	CHECK(copies < 50);
+	for (u32 i = 0; i < 1000; i++) {
+		CHECK_EQ(ost_slots_find(slots, 4 * i + 1)->id, i);
+		CHECK(!ost_slots_find(slots, 4 * i + 2));
+		CHECK_EQ(ost_slots_by_id(slots, i)->base_gfn, 4 * i);
 	}
 	kvfree(slots);
 }
@@ -195,6 +226,7 @@ int main(int argc, char **argv)
 	tap_init(argc, argv);
 	tap_run("bounds", test_bounds);
 	tap_run("random changes against a list", test_random);
+	tap_run("one behind the other", test_ascending);
 	tap_run("no memory", test_no_memory);
 	return tap_done();
 }
