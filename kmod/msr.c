@@ -401,25 +401,25 @@ static int write_kvmclock(struct ost_vcpu *vcpu, u32 index, u64 data, bool host)
 }
 
 /*
- * HWCR: that the TSC counts at P0's rate is always so; McStatusWrEn is kept, it lets a guest write
- * its machine check banks; TLBCACHEDIS, FFDIS and MONMWAITUSEREN-like switches that old firmware
- * sets are taken and forgotten.
+ * HWCR: guests read that the TSC counts at P0's rate, whatever was written; the VMM does not, as it is no state, and the
+ * stock module of 6.1 refuses it, where a guest of ours may go on. McStatusWrEn is kept, it lets a guest write its machine
+ * check banks; TLBCACHEDIS, FFDIS and MONMWAITUSEREN-like switches that old firmware sets are taken and forgotten.
  */
 #define HWCR_TSC_FREQ_SEL BIT_ULL(24)
-#define HWCR_IGNORED (BIT_ULL(3) | BIT_ULL(6) | BIT_ULL(8))
+#define HWCR_IGNORED (BIT_ULL(3) | BIT_ULL(6) | BIT_ULL(8) | HWCR_TSC_FREQ_SEL)
 
 static int read_hwcr(struct ost_vcpu *vcpu, u32 index, u64 *data, bool host)
 {
-	*data = vcpu->msr.hwcr;
+	*data = vcpu->msr.hwcr | (host ? 0 : HWCR_TSC_FREQ_SEL);
 	return 0;
 }
 
 static int write_hwcr(struct ost_vcpu *vcpu, u32 index, u64 data, bool host)
 {
 	data &= ~HWCR_IGNORED;
-	if (data & ~(OST_HWCR_MC_STATUS_WR_EN | HWCR_TSC_FREQ_SEL))
+	if (data & ~OST_HWCR_MC_STATUS_WR_EN)
 		return 1;
-	vcpu->msr.hwcr = data | HWCR_TSC_FREQ_SEL;
+	vcpu->msr.hwcr = data;
 	return 0;
 }
 
@@ -678,7 +678,7 @@ void ost_msr_reset(struct ost_vcpu *vcpu, bool init_event)
 		vcpu->misc_enable = MSR_IA32_MISC_ENABLE_FAST_STRING | MISC_ENABLE_FIXED;
 		vcpu->microcode = boot_cpu_data.x86_vendor == X86_VENDOR_INTEL ? 1ull << 32 :
 										 0x01000065;
-		vcpu->msr.hwcr = HWCR_TSC_FREQ_SEL;
+		vcpu->msr.hwcr = 0;
 		write_misc_features(vcpu, MSR_MISC_FEATURES_ENABLES, 0, true);
 		write_tsc_aux(vcpu, MSR_TSC_AUX, 0, true);
 		ost_mtrr_reset(vcpu);
