@@ -2,7 +2,7 @@
 # shellcheck shell=sh
 # What the tests of foreign VMMs share. They run inside the emulated host, in a tree with Debian's qemu-10 and qemu-7 and
 # busybox's commands (scripts/harness/foreign.py). Beside them are guest.elf, disk.img and firmware.bin of guest/,
-# capability.bin of lib/, and Debian's kernel as vmlinux.img with initrd.img for it.
+# capability.bin of lib/, and Debian's kernel as vmlinux.img and vmlinuz.img with initrd.img for it.
 #
 #   needs "$MCE"                  ends the test as skipped where the device has not that capability
 #   plan 2
