@@ -448,9 +448,9 @@ static int write_kvmclock(struct ost_vcpu *vcpu, u32 index, u64 data, bool host)
 }
 
 /*
- * HWCR: that the TSC counts at P0's rate is so whatever the bit says, which is firmware's to set; McStatusWrEn is kept, it lets a guest write
- * its machine check banks; TLBCACHEDIS, FFDIS and MONMWAITUSEREN-like switches that old firmware
- * sets are taken and forgotten.
+ * HWCR: that the TSC counts at P0's rate is so whatever the bit says, which is firmware's to set; McStatusWrEn is
+ * kept, it lets a guest write its machine check banks; TLBCACHEDIS, FFDIS and MONMWAITUSEREN-like switches that old
+ * firmware sets are taken and forgotten.
  */
 #define HWCR_TSC_FREQ_SEL BIT_ULL(24)
 #define HWCR_IGNORED (BIT_ULL(3) | BIT_ULL(6) | BIT_ULL(8))

@@ -15,9 +15,12 @@ from . import cache, debian, initramfs
 
 _SUITE = "bookworm"
 _CLOSURE = ["qemu-system-x86", "qemu-system-data", "qemu-utils", "seabios"]
+_GUESTS = ["memtest86+"]
+_GUEST_FILES = {"boot/memtest86+x64.bin": "memtest"}
 _NEWER = {"qemu-10": ("bookworm-backports", ["qemu-system-x86", "qemu-system-data"])}
 _FIRMWARE = ["bios-256k.bin", "bios-microvm.bin", "vgabios-stdvga.bin", "kvmvapic.bin", "linuxboot.bin", "linuxboot_dma.bin",
-             "multiboot.bin", "multiboot_dma.bin", "pvh.bin", "qboot.rom", "vgabios-bochs-display.bin"]
+             "multiboot.bin", "multiboot_dma.bin", "pvh.bin", "qboot.rom", "vgabios-bochs-display.bin", "efi-virtio.rom",
+             "efi-e1000.rom"]
 _BINARY = "usr/bin/qemu-system-x86_64"
 _LOADER = "lib64/ld-linux-x86-64.so.2"
 _LIBRARIES = ["lib/x86_64-linux-gnu", "usr/lib/x86_64-linux-gnu"]
@@ -50,7 +53,7 @@ def _copy_libraries(packages, binaries, tree):
 def _copy_firmware(packages, folder):
     folder.mkdir(parents=True)
     for name in _FIRMWARE:
-        for place in ("usr/share/qemu", "usr/share/seabios"):
+        for place in ("usr/share/qemu", "usr/share/seabios", "usr/lib/ipxe/qemu"):
             if (packages / place / name).exists():
                 shutil.copy(packages / place / name, folder / name)
 
@@ -64,6 +67,14 @@ def _program(tree, name, binary, firmware):
     command = tree / "bin" / name
     command.write_text(f'#!/bin/sh\nexec /opt/{name} -L /opt/{name}.firmware "$@"\n', encoding="ascii")
     command.chmod(0o755)
+
+
+def _guests(packages, folder):
+    """What QEMU is given to run, beside what the tests bring with them."""
+    debian.unpack(_SUITE, _GUESTS, packages)
+    folder.mkdir()
+    for source, name in _GUEST_FILES.items():
+        shutil.copy(packages / source, folder / name)
 
 
 def _busybox(tree):
@@ -92,11 +103,13 @@ def tree():
             shutil.rmtree(newer, ignore_errors=True)
             debian.unpack(suite, names, newer)
             binaries.append(newer / _BINARY)
-            # Debian keeps SeaBIOS in a package of its own, of which the older one does.
-            shutil.copytree(packages / "usr/share/seabios", newer / "usr/share/seabios")
+            # Debian keeps SeaBIOS and iPXE in packages of their own, of which the older ones do.
+            for place in ("usr/share/seabios", "usr/lib/ipxe/qemu"):
+                shutil.copytree(packages / place, newer / place)
             _program(path, name, newer / _BINARY, newer)
         shutil.copy(packages / "usr/bin/qemu-img", path / "bin" / "qemu-img")
         _copy_libraries(packages, binaries, path)
+        _guests(packages, path / "opt" / "guests")
         _busybox(path)
         for folder in [packages, *(path.with_name(f"{path.name}-{name}") for name in _NEWER)]:
             cache.remove(folder)

@@ -8,6 +8,7 @@
 #include <cpuid.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
 #include "kselftest_harness.h"
 #include "vm.h"
@@ -127,6 +128,81 @@ TEST_F(beside, the_stock_module_does_not_harm_ours)
 	fd = ioctl(self->stock, KVM_CREATE_VM, 0);
 	EXPECT_LE(0, fd);
 	close(fd);
+}
+
+#define MSRS 512
+#define MCG_CTL_P (1u << 8)
+
+struct msr_state {
+	struct {
+		struct kvm_msr_list head;
+		uint32_t indices[MSRS];
+	} list;
+	uint64_t value[MSRS];
+	bool known[MSRS];
+};
+
+/* A vCPU as VMMs make them. What it has of machine checks by itself is each module's own choice. */
+static int open_one(struct vm *vm, const char *path)
+{
+	uint64_t mcg_cap = MCG_CTL_P | 10;
+
+	setenv("OST_DEVICE", path, 1);
+	if (vm_open(vm, VM_MEMORY | VM_IRQCHIP | VM_VCPU))
+		return -1;
+	return vcpu_cpuid_all(vm, &vm->vcpu[0]) ?: ioctl(vm->vcpu[0].fd, KVM_X86_SETUP_MCE, &mcg_cap);
+}
+
+/* What a vCPU's MSRs begin with, of those that the module lists for saving and can read. */
+static int first_state(const char *path, struct msr_state *state)
+{
+	struct vm vm;
+	uint32_t i;
+	int error = open_one(&vm, path);
+
+	state->list.head.nmsrs = MSRS;
+	error = error ?: ioctl(vm.sys_fd, KVM_GET_MSR_INDEX_LIST, &state->list);
+	for (i = 0; !error && i < state->list.head.nmsrs; i++)
+		state->known[i] = vcpu_get_msr(&vm.vcpu[0], state->list.indices[i], &state->value[i]) == 1;
+	vm_close(&vm);
+	return error;
+}
+
+static bool lists(const struct msr_state *state, uint32_t index)
+{
+	for (uint32_t i = 0; i < state->list.head.nmsrs; i++)
+		if (state->list.indices[i] == index)
+			return state->known[i];
+	return false;
+}
+
+/* So that a VMM may carry a guest from one to the other. */
+TEST_F(beside, msrs_of_one_are_taken_by_the_other)
+{
+	static struct msr_state state[2];
+	static const char *const stock = "/dev/kvm";
+	const char *paths[2] = { dev_path(), stock };
+	struct vm vm;
+	int from, to;
+
+	NEEDS_BOTH();
+	for (from = 0; from < 2; from++)
+		ASSERT_EQ(0, first_state(paths[from], &state[from]));
+	for (from = 0; from < 2; from++) {
+		to = !from;
+		ASSERT_EQ(0, open_one(&vm, paths[to]));
+		for (uint32_t i = 0; i < state[from].list.head.nmsrs; i++) {
+			uint32_t index = state[from].list.indices[i];
+
+			if (!state[from].known[i] || !lists(&state[to], index))
+				continue;
+			EXPECT_EQ(1, vcpu_set_msr(&vm.vcpu[0], index, state[from].value[i])) {
+				TH_LOG("%s refuses MSR %#x with %#llx of %s", paths[to], index,
+				       (unsigned long long)state[from].value[i], paths[from]);
+			}
+		}
+		vm_close(&vm);
+	}
 }
 
 TEST_HARNESS_MAIN

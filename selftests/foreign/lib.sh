@@ -2,7 +2,7 @@
 # shellcheck shell=sh
 # What the tests of foreign VMMs share. They run inside the emulated host, in a tree with Debian's qemu-10 and qemu-7 and
 # busybox's commands (scripts/harness/foreign.py). Beside them are guest.elf, disk.img and firmware.bin of guest/,
-# capability.bin of lib/, and Debian's kernel as vmlinux.img with initrd.img for it.
+# capability.bin of lib/, and Debian's kernel as vmlinux.img and vmlinuz.img with initrd.img for it.
 #
 #   needs "$MCE"                  ends the test as skipped where the device has not that capability
 #   plan 2
@@ -20,12 +20,13 @@ status=
 child=
 vm=one			# more than one at a time: each has a name
 irqchip=		# on, off or split, where it is not QEMU's choice
+dirty_ring=		# how many entries, where it is not the dirty log
 patience=$((180 * ${OST_SLOWER:-1}))
 trap 'rm -rf "$scratch"' EXIT
 trap '' PIPE
 
 # KVM_CAP_...
-SET_GUEST_DEBUG=23 MCE=31 ROBUST_SINGLESTEP=51 SPLIT_IRQCHIP=121
+SET_GUEST_DEBUG=23 MCE=31 ROBUST_SINGLESTEP=51 SPLIT_IRQCHIP=121 DIRTY_LOG_RING=192
 
 plan() {
 	echo "TAP version 13"
@@ -84,13 +85,14 @@ begin() {
 	accel=kvm
 	# 7.2 opens /dev/kvm, whatever one says; that is the module's by kvm_node=1.
 	[ "$qemu" = qemu-7 ] || accel="kvm,device=$device"
+	accel=$accel${irqchip:+,kernel-irqchip=$irqchip}${dirty_ring:+,dirty-ring-size=$dirty_ring}
 	files=$scratch/$vm
 	rm -f "$files".*
 	: >"$files.out"
 	mkfifo "$files.keys" "$files.monitor.in" "$files.monitor.out"
 	# Both are open before this ends: what is typed at once is not lost.
 	{ cat "$files.monitor.out" >"$files.monitor" 2>/dev/null & } 9<>"$files.monitor.in"
-	{ "$qemu" -nodefaults -no-user-config -M "$machine" -accel "$accel${irqchip:+,kernel-irqchip=$irqchip}" -cpu host \
+	{ "$qemu" -nodefaults -no-user-config -M "$machine" -accel "$accel" -cpu host \
 		-m 64M -display none -no-reboot -serial stdio -chardev "pipe,id=monitor,path=$files.monitor" \
 		-mon chardev=monitor,mode=readline -device isa-debug-exit,iobase=0x501 "$@" \
 		<&9 >"$files.out" 2>"$files.err" & } 9<>"$files.keys"
