@@ -255,13 +255,13 @@ static bool give(struct ost_vcpu *vcpu, u32 offset, u32 value)
 
 /*
  * Could the vCPU wait as in HLT? Not where no interrupt would wake it, nor in the middle of an event's delivery, nor under
- * a debugger, who may be holding back interrupts.
+ * a debugger, who may be holding back interrupts, nor in SMM, whose memory is another.
  */
 static bool may_wait(struct ost_vcpu *vcpu)
 {
 	const struct ost_events *e = &vcpu->event;
 
-	return vcpu->apic && !vcpu->debug.control && !e->exception.pending && !e->exception.injected &&
+	return vcpu->apic && !vcpu->debug.control && !vcpu->smm.active && !e->exception.pending && !e->exception.injected &&
 	       !e->nmi.injected && !e->interrupt.injected && static_call(ost_irq_allowed)(vcpu);
 }
 
