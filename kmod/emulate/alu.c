@@ -222,11 +222,11 @@ int ost_exec_cmpxchg16b(struct ost_emul *e)
 	u8 old[16], new[16];
 	int ret;
 
-	ret = ost_emul_linear(e, e->mem.seg, e->mem_offset, 2 * half, true, &linear);
+	ret = half == 8 ? ost_emul_want_aligned(e, 16, true) : OST_EMUL_OK;
+	if (ret == OST_EMUL_OK)
+		ret = ost_emul_linear(e, e->mem.seg, e->mem_offset, 2 * half, true, &linear);
 	if (ret != OST_EMUL_OK)
 		return ret;
-	if (half == 8 && linear & 15)
-		return ost_emul_gp(e, 0);
 	ret = ost_emul_read(e, e->mem.seg, e->mem_offset, old, 2 * half, true);
 	if (ret != OST_EMUL_OK)
 		return ret;

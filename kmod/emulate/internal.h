@@ -193,6 +193,8 @@ const struct kvm_segment *ost_emul_segment(struct ost_emul *e, enum ost_emul_seg
 /* Checks seg:offset for 'len' bytes of reading or writing; faults as the CPU does. */
 int ost_emul_linear(struct ost_emul *e, enum ost_emul_seg seg, u64 offset, unsigned int len,
 		    bool write, u64 *linear);
+/* The operand in memory has to be aligned to its length, a power of two; #GP where it is not. */
+int ost_emul_want_aligned(struct ost_emul *e, unsigned int len, bool write);
 bool ost_emul_canonical(const struct ost_emul *e, u64 address);
 
 /* Reads that are replayed after an IO; 'rmw' asks for writability too. */

@@ -174,6 +174,21 @@ static int check_alignment(struct ost_emul *e, u64 linear, unsigned int len, boo
 	return ost_emul_raise(e, OST_VEC_AC, true, 0);
 }
 
+int ost_emul_want_aligned(struct ost_emul *e, unsigned int len, bool write)
+{
+	u64 linear = e->mem_offset;
+	int ret = OST_EMUL_OK;
+
+	/* In 64-bit mode CPUs look at this before canonical form, which shows with addresses relative to SS. */
+	if (!ost_emul_is64(e))
+		ret = ost_emul_linear(e, e->mem.seg, e->mem_offset, len, write, &linear);
+	else if (e->mem.seg == OST_FS || e->mem.seg == OST_GS)
+		linear += ost_emul_segment(e, e->mem.seg)->base;
+	if (ret != OST_EMUL_OK)
+		return ret;
+	return linear & (len - 1) ? ost_emul_gp(e, 0) : OST_EMUL_OK;
+}
+
 int ost_emul_read(struct ost_emul *e, enum ost_emul_seg seg, u64 offset, void *buf,
 		  unsigned int len, bool rmw)
 {

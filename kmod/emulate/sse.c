@@ -53,26 +53,9 @@ static int set_register(struct ost_emul *e, unsigned int reg, const u8 *image)
 	return e->ops->set_vec(e, reg, image, e->vex ? 32 : 16);
 }
 
-/*
- * In 64-bit mode CPUs look at alignment before canonical form, which shows with addresses relative
- * to SS.
- */
 static int check_vec_alignment(struct ost_emul *e, const struct ost_emul_operand *op, bool write)
 {
-	u64 linear = e->mem_offset;
-	int ret;
-
-	if (op->kind != OST_OPND_MEM)
-		return OST_EMUL_OK;
-	if (ost_emul_is64(e)) {
-		if (e->mem.seg == OST_FS || e->mem.seg == OST_GS)
-			linear += ost_emul_segment(e, e->mem.seg)->base;
-		return linear & (op->bytes - 1) ? ost_emul_gp(e, 0) : OST_EMUL_OK;
-	}
-	ret = ost_emul_linear(e, e->mem.seg, e->mem_offset, op->bytes, write, &linear);
-	if (ret != OST_EMUL_OK)
-		return ret;
-	return linear & (op->bytes - 1) ? ost_emul_gp(e, 0) : OST_EMUL_OK;
+	return op->kind == OST_OPND_MEM ? ost_emul_want_aligned(e, op->bytes, write) : OST_EMUL_OK;
 }
 
 /* The destination register gets the source's bytes, and zeroes behind them. */
