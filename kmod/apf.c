@@ -27,7 +27,10 @@
 
 /* Pages that may be on their way for one vCPU; beyond that it waits for each. */
 #define MAX_PER_VCPU 64
-/* And for all: the workqueue runs that many at once, so that nobody's wait for those of another VM. */
+/*
+ * And for all: the workqueue runs that many at once on each CPU, so that nobody's wait for those of another VM. (An
+ * unbound one would divide them among NUMA nodes.)
+ */
 #define MAX_AT_ONCE 512
 
 /* MSR_KVM_ASYNC_PF_EN: the shared struct's address is that of a cache line. */
@@ -69,7 +72,7 @@ static atomic_t nr_at_once = ATOMIC_INIT(0);
 
 int ost_apf_setup(void)
 {
-	fetch_wq = alloc_workqueue(OST_NAME "-apf", WQ_UNBOUND, MAX_AT_ONCE);
+	fetch_wq = alloc_workqueue(OST_NAME "-apf", OST_WQ_PERCPU, MAX_AT_ONCE);
 	return fetch_wq ? 0 : -ENOMEM;
 }
 
@@ -144,7 +147,8 @@ static struct ost_apf_queue *new_queue(struct ost_vcpu *vcpu)
 	return queue;
 }
 
-static bool is_fetched(struct ost_apf_queue *queue, gfn_t gfn)
+/* By its address, too: the slot may have been another when it was asked for. */
+static bool is_fetched(struct ost_apf_queue *queue, gfn_t gfn, unsigned long hva)
 {
 	struct item *item;
 	bool found = false;
@@ -153,7 +157,7 @@ static bool is_fetched(struct ost_apf_queue *queue, gfn_t gfn)
 		return false;
 	spin_lock(&queue->lock);
 	list_for_each_entry(item, &queue->fetching, link) {
-		found = item->gfn == gfn;
+		found = item->gfn == gfn && item->hva == hva;
 		if (found)
 			break;
 	}
@@ -307,7 +311,7 @@ enum ost_fault_result ost_apf_fault(struct ost_vcpu *vcpu, gpa_t gpa, u32 flags)
 	if (result != OST_FAULT_AGAIN)
 		return result;
 	/* It may be what the guest's handler needs itself: being told once more would not help it. */
-	if (is_fetched(vcpu->apf.queue, gfn)) {
+	if (is_fetched(vcpu->apf.queue, gfn, vcpu->apf.hva)) {
 		wait_here(vcpu);
 		return OST_FAULT_FIXED;
 	}

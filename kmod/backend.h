@@ -68,6 +68,8 @@ struct ost_backend {
 	size_t vm_size;		/* of the structure whose first member is struct ost_vm */
 	const char *const *exit_names; /* by exit index (ost_vcpu.exit_index), NULL for holes */
 	u32 nr_exits;		/* number of exit indexes */
+	/* The CPU's own words about the last exit, for the VMM: the reason, and what qualifies it. [vcpu] */
+	void (*describe_exit)(struct ost_vcpu *vcpu, u64 *words);
 
 	/*
 	 * Does this CPU have what the backend needs, and may it be used? 0, or -ENODEV/-EOPNOTSUPP/

@@ -240,6 +240,13 @@ static inline u64 ost_bp_spec_reduce(void)
  * CR4.VMXE through the kernel's shadow of CR4, with interrupts off. Kernels from 6.18 reserve that for the
  * stock modules: there VMX is on only while nobody else can write CR4 (vmx/cpu.c).
  */
+/* A workqueue without that flag was one, before it had to be said. */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 18, 0)
+#define OST_WQ_PERCPU WQ_PERCPU
+#else
+#define OST_WQ_PERCPU 0
+#endif
+
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 18, 0)
 #define OST_CR4_SHADOW 1
 static inline void ost_cr4_update(unsigned long set, unsigned long clear)

@@ -19,11 +19,6 @@
 #define PCID_BITS GENMASK_ULL(11, 0)
 #define NO_FLUSH BIT_ULL(63)
 
-/* Bits of CR0 that exist; the others below 32 are ignored when written, those above get #GP. */
-#define CR0_BITS                                                                                   \
-	(X86_CR0_PE | X86_CR0_MP | X86_CR0_EM | X86_CR0_TS | X86_CR0_ET | X86_CR0_NE |             \
-	 X86_CR0_WP | X86_CR0_AM | X86_CR0_NW | X86_CR0_CD | X86_CR0_PG)
-
 /* Bits whose change makes the CPU forget translations, or use them differently. */
 #define CR0_FLUSH (X86_CR0_PG | X86_CR0_WP | X86_CR0_CD | X86_CR0_NW)
 #define CR4_FLUSH                                                                                  \
@@ -68,7 +63,7 @@ int ost_set_cr0(struct ost_vcpu *vcpu, u64 cr0)
 
 	if (cr0 >> 32)
 		return 1;
-	cr0 = (cr0 & CR0_BITS) | X86_CR0_ET;
+	cr0 = (cr0 & OST_CR0_BITS) | X86_CR0_ET;
 	changed = cr0 ^ old;
 	if ((cr0 & X86_CR0_NW) && !(cr0 & X86_CR0_CD))
 		return 1;

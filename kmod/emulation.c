@@ -722,12 +722,15 @@ static bool event_in_flight(struct ost_vcpu *vcpu)
 	return e->exception.injected || e->interrupt.injected || e->nmi.injected;
 }
 
-/* As both vendors have it in EXITINTINFO and IDT-vectoring information. */
-static u32 vectoring_info(const struct ost_events *e)
+/* SDM vol. 3C, 25.9.3 */
+#define VECTORING_SOFT_EXCEPTION (6u << 8)
+
+/* EXITINTINFO, or IDT-vectoring information: alike but for INT3 and INTO. */
+static u32 vectoring_info(const struct ost_events *e, bool amd)
 {
 	if (e->exception.injected)
 		return SVM_EXITINTINFO_VALID | e->exception.vector |
-		       (e->exception.soft ? SVM_EXITINTINFO_TYPE_SOFT : SVM_EXITINTINFO_TYPE_EXEPT) |
+		       (e->exception.soft && !amd ? VECTORING_SOFT_EXCEPTION : SVM_EXITINTINFO_TYPE_EXEPT) |
 		       (e->exception.has_error_code ? SVM_EXITINTINFO_VALID_ERR : 0);
 	if (e->nmi.injected)
 		return SVM_EXITINTINFO_VALID | SVM_EXITINTINFO_TYPE_NMI | X86_TRAP_NMI;
@@ -742,9 +745,8 @@ static int delivery_error(struct ost_vcpu *vcpu, gpa_t gpa)
 	run->exit_reason = KVM_EXIT_INTERNAL_ERROR;
 	run->internal.suberror = KVM_INTERNAL_ERROR_DELIVERY_EV;
 	run->internal.ndata = 5;
-	run->internal.data[0] = vectoring_info(&vcpu->event);
-	run->internal.data[1] = vcpu->exit_index;
-	run->internal.data[2] = vcpu->exit_qual[0];
+	run->internal.data[0] = vectoring_info(&vcpu->event, vcpu->emul.amd);
+	ost_backend->describe_exit(vcpu, &run->internal.data[1]);
 	run->internal.data[3] = gpa;
 	run->internal.data[4] = vcpu->cpu;
 	return OST_USER;
@@ -826,36 +828,31 @@ int ost_emulate_flags_access(struct ost_vcpu *vcpu)
 	return ost_emulate_instruction(vcpu);
 }
 
-bool ost_rewrite_code(struct ost_vcpu *vcpu, const u8 *from, const u8 *to, u32 len)
+bool ost_rewrite_code(struct ost_vcpu *vcpu, const u8 *from, u8 last, u32 len)
 {
 	struct ost_emul *e = &vcpu->emul;
 	struct kvm_segment cs = {};
+	u8 found = from[len - 1];
 	struct access a;
 	u64 linear;
-	u32 i;
 
-	if (decode_only(vcpu) != OST_EMUL_OK || e->fetched < len)
+	if (decode_only(vcpu) != OST_EMUL_OK || e->fetched < len || memcmp(e->bytes, from, len - 1))
 		return false;
 	/* Another vCPU was here first. */
-	if (!memcmp(e->bytes, to, len))
+	if (e->bytes[len - 1] == last)
 		return true;
-	if (memcmp(e->bytes, from, len))
+	if (e->bytes[len - 1] != found)
 		return false;
 	ost_vcpu_preemptible(vcpu);
-	linear = e->rip;
+	linear = e->rip + len - 1;
 	if (!ost_mode64(vcpu)) {
 		emul_get_segment(e, OST_CS, &cs);
 		linear = (u32)(linear + cs.base);
 	}
-	if (resolve(e, linear, len, walk_access(e, 0, true), true, &a) != OST_EMUL_OK)
+	if (resolve(e, linear, 1, walk_access(e, 0, true), true, &a) != OST_EMUL_OK || !a.span[0].ram)
 		return false;
-	for (i = 0; i < a.nr; i++)
-		if (!a.span[i].ram)
-			return false;
-	for (i = 0; i < a.nr; i++)
-		if (ost_gpa_write(vcpu->vm, a.span[i].gpa, to + a.span[i].offset, a.span[i].len))
-			return false;
-	return true;
+	/* What somebody else wrote there meanwhile stays, and is executed. */
+	return ost_vcpu_cmpxchg(vcpu, a.span[0].gpa, &found, &last, 1) >= 0;
 }
 
 u8 ost_insn_len(struct ost_vcpu *vcpu, enum ost_emul_id id)

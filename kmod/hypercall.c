@@ -125,10 +125,9 @@ static int exit_to_user(struct ost_vcpu *vcpu, const struct call *call)
 static bool fix_instruction(struct ost_vcpu *vcpu)
 {
 	static const u8 vmcall[] = { 0x0f, 0x01, 0xc1 }, vmmcall[] = { 0x0f, 0x01, 0xd9 };
-	bool amd = vcpu->emul.amd;
-	const u8 *from = amd ? vmcall : vmmcall, *to = amd ? vmmcall : vmcall;
+	const u8 *from = vcpu->emul.amd ? vmcall : vmmcall, *to = vcpu->emul.amd ? vmmcall : vmcall;
 
-	return ost_rewrite_code(vcpu, from, to, sizeof(vmcall));
+	return ost_rewrite_code(vcpu, from, to[2], sizeof(vmcall));
 }
 
 int ost_exit_undefined(struct ost_vcpu *vcpu)

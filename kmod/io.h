@@ -121,10 +121,10 @@ int ost_emulate_flags_access(struct ost_vcpu *vcpu);
 /* The length of the instruction at RIP if it is `id`, else 0. [vcpu or atomic] */
 u8 ost_insn_len(struct ost_vcpu *vcpu, enum ost_emul_id id);
 /*
- * Writes `to` over the instruction at RIP if it is `from`, in the guest's memory and with the guest's right to. True
- * when it is there now, whoever wrote it. [vcpu]
+ * Where the instruction at RIP is `from`, its last byte becomes `last`, in the guest's memory and with the guest's right
+ * to. True when what is there now is to be executed, whoever wrote it. [vcpu]
  */
-bool ost_rewrite_code(struct ost_vcpu *vcpu, const u8 *from, const u8 *to, u32 len);
+bool ost_rewrite_code(struct ost_vcpu *vcpu, const u8 *from, u8 last, u32 len);
 /*
  * The same for one that exited on an access to device memory at gpa. `insn` holds its first `len` bytes,
  * where the CPU has left them; else len is 0. [vcpu]

@@ -300,19 +300,19 @@ static int read_misc_enable(struct ost_vcpu *vcpu, u32 index, u64 *data, bool ho
 }
 
 /*
- * A place to keep what is written, but for what there are no performance counters for: they can't be
- * made available.
+ * A place to keep what is written. What says that there are no performance counters a guest can't
+ * change.
  */
 static int write_misc_enable(struct ost_vcpu *vcpu, u32 index, u64 data, bool host)
 {
-	u64 changed;
+	u64 old = vcpu->misc_enable, changed;
 
 	if (!host) {
-		if (~data & MISC_ENABLE_FIXED)
+		if ((old ^ data) & MISC_ENABLE_FIXED)
 			return 1;
-		data &= ~(u64)MSR_IA32_MISC_ENABLE_EMON;
+		data = (data & ~(u64)MSR_IA32_MISC_ENABLE_EMON) | (old & MSR_IA32_MISC_ENABLE_EMON);
 	}
-	changed = vcpu->misc_enable ^ data;
+	changed = old ^ data;
 	vcpu->misc_enable = data;
 	if ((changed & MSR_IA32_MISC_ENABLE_MWAIT) &&
 	    !ost_has_quirk(vcpu->vm, KVM_X86_QUIRK_MISC_ENABLE_NO_MWAIT))

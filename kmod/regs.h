@@ -80,6 +80,10 @@ static inline void ost_edx_eax_set(struct ost_vcpu *vcpu, u64 val)
  * 0, or nonzero when the instruction gets #GP(0). Side effects (TLB, paging mode, EFER.LMA, PDPTEs)
  * included. [vcpu]
  */
+/* Bits of CR0 that exist; the others below 32 are ignored when written, those above get #GP. */
+#define OST_CR0_BITS                                                                                   \
+	(X86_CR0_PE | X86_CR0_MP | X86_CR0_EM | X86_CR0_TS | X86_CR0_ET | X86_CR0_NE |             \
+	 X86_CR0_WP | X86_CR0_AM | X86_CR0_NW | X86_CR0_CD | X86_CR0_PG)
 int ost_set_cr0(struct ost_vcpu *vcpu, u64 cr0);
 int ost_set_cr3(struct ost_vcpu *vcpu, u64 cr3);
 int ost_set_cr4(struct ost_vcpu *vcpu, u64 cr4);

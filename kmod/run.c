@@ -246,8 +246,10 @@ static int wait_runnable(struct ost_vcpu *vcpu)
 	if (unlikely(ost_request_take(vcpu, OST_REQ_APF)))
 		ost_apf_ready(vcpu);
 	if (READ_ONCE(vcpu->mp_state) == KVM_MP_STATE_HALTED && wakes_from_halt(vcpu)) {
-		WRITE_ONCE(vcpu->pv.unhalted, false);
-		vcpu->smm.from_halt = ost_smi_wakes(vcpu);
+		bool kicked = xchg(&vcpu->pv.unhalted, false);
+
+		/* Whom a kick has woken too does not go back behind the SMI. */
+		vcpu->smm.from_halt = !kicked && ost_smi_wakes(vcpu);
 		WRITE_ONCE(vcpu->mp_state, KVM_MP_STATE_RUNNABLE);
 		ost_request(vcpu, OST_REQ_EVENT);
 	}

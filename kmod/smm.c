@@ -186,6 +186,27 @@ int ost_exit_rsm(struct ost_vcpu *vcpu)
 	return ost_exit_ud(vcpu);
 }
 
+static bool canonical(u64 address, u64 cr4)
+{
+	int unused = 64 - (cr4 & X86_CR4_LA57 ? 57 : 48);
+
+	return (u64)((s64)(address << unused) >> unused) == address;
+}
+
+/* What no instruction could have loaded, and an entry would be refused for. */
+static bool segments_valid(const struct kvm_sregs *sregs)
+{
+	const u64 bases[] = { sregs->fs.base, sregs->gs.base, sregs->tr.base, sregs->ldt.base, sregs->gdt.base,
+			      sregs->idt.base };
+	u32 i;
+
+	for (i = 0; i < ARRAY_SIZE(bases); i++)
+		if (!canonical(bases[i], sregs->cr4))
+			return false;
+	return !((sregs->es.base | sregs->cs.base | sregs->ss.base | sregs->ds.base) >> 32) &&
+	       !(sregs->cs.l && sregs->cs.db);
+}
+
 /* What RSM loads, or false where that is a shutdown (APM vol. 2, 10.4; SDM vol. 3C, 32.3.2). */
 static bool make_sregs(struct ost_vcpu *vcpu, const struct ost_smram *s, struct kvm_sregs *sregs)
 {
@@ -199,7 +220,7 @@ static bool make_sregs(struct ost_vcpu *vcpu, const struct ost_smram *s, struct 
 	if ((efer & EFER_LME) && (s->cr0 & X86_CR0_PG))
 		efer |= EFER_LMA;
 	sregs->efer = efer;
-	sregs->cr0 = s->cr0 | X86_CR0_ET;
+	sregs->cr0 = (s->cr0 & (OST_CR0_BITS | GENMASK_ULL(63, 32))) | X86_CR0_ET;
 	sregs->cr3 = s->cr3;
 	sregs->cr4 = s->cr4;
 	sregs->es = s->seg[OST_ES];
@@ -219,7 +240,11 @@ static bool make_sregs(struct ost_vcpu *vcpu, const struct ost_smram *s, struct 
 	}
 	if (s->cr3 & (vcpu->cpuid.gpa_reserved | GENMASK_ULL(63, 52)))
 		return false;
-	return ost_sregs_valid(vcpu, sregs);
+	if ((efer & EFER_LMA) && (s->rflags & X86_EFLAGS_VM))
+		return false;
+	if (sregs->cs.l && !canonical(s->rip, s->cr4))
+		return false;
+	return segments_valid(sregs) && ost_sregs_valid(vcpu, sregs);
 }
 
 static void load_registers(struct ost_vcpu *vcpu, struct ost_emul *e, const struct ost_smram *s, bool mode64)

@@ -298,7 +298,7 @@ int ost_set_mp_state(struct ost_vcpu *vcpu, const struct kvm_mp_state *in)
 	}
 	/* INIT does not get through in SMM, so one that is there can't have it behind it. */
 	if ((state == KVM_MP_STATE_INIT_RECEIVED || state == KVM_MP_STATE_SIPI_RECEIVED) &&
-	    (vcpu->smm.active || vcpu->smm.pending))
+	    (vcpu->smm.active || vcpu->smm.pending || test_bit(OST_REQ_SMI_TOLD, &vcpu->requests)))
 		return -EINVAL;
 	if (state == KVM_MP_STATE_SIPI_RECEIVED) {
 		/* The vector came with KVM_SET_VCPU_EVENTS. */

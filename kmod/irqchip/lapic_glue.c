@@ -243,6 +243,9 @@ static void publish_changes(struct ost_vcpu *vcpu)
 	vcpu->apic->dest_changed = false;
 	ost_vcpu_preemptible(vcpu);
 	ost_dest_map_update(vcpu->vm);
+	/* A LAPIC that was off may have kept it from being told of a page. */
+	if (ost_apf_on(vcpu))
+		ost_request(vcpu, OST_REQ_APF);
 }
 
 /* --- life --- */

@@ -96,6 +96,7 @@ static void write_svr(struct ost_lapic *apic, u32 val)
 	if (was_enabled == ost_lapic_sw_enabled(apic))
 		return;
 	if (!was_enabled) {
+		apic->dest_changed = true;
 		apic->ops->event(apic);
 		return;
 	}

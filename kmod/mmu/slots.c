@@ -2,6 +2,7 @@
 #include <linux/kernel.h>
 #include <linux/limits.h>
 #include <linux/slab.h>
+#include <linux/nospec.h>
 #include <linux/string.h>
 #include "slots.h"
 
@@ -12,10 +13,9 @@ static struct ost_memslots *slots_alloc(u32 nr)
 	size_t size = sizeof(*slots) + room * (sizeof(slots->slots[0]) + sizeof(slots->by_hva[0]) +
 					       sizeof(slots->by_id[0]));
 
-	slots = kvmalloc(size, GFP_KERNEL_ACCOUNT);
+	slots = kvzalloc(size, GFP_KERNEL_ACCOUNT);
 	if (!slots)
 		return NULL;
-	memset(slots, 0, sizeof(*slots));
 	slots->nr = nr;
 	slots->room = room;
 	slots->by_hva = (struct ost_slot_hva *)&slots->slots[room];
@@ -52,7 +52,11 @@ const struct ost_memslot *ost_slots_by_id(const struct ost_memslots *slots, u32 
 {
 	u32 at = ids_below(slots, id);
 
-	if (at == slots->nr || slots->slots[slots->by_id[at]].id != id)
+	if (at == slots->nr)
+		return NULL;
+	/* The VMM chooses the id. */
+	at = array_index_nospec(at, slots->nr);
+	if (slots->slots[slots->by_id[at]].id != id)
 		return NULL;
 	return &slots->slots[slots->by_id[at]];
 }

@@ -168,7 +168,7 @@ int ost_mmu_make_space(struct ost_vm *vm, enum ost_space_id id)
 	u64 *root;
 
 	/* Once it is there it stays. */
-	if (READ_ONCE(space->table.root) != empty_table)
+	if (smp_load_acquire(&space->table.root) != empty_table)
 		return 0;
 	root = ost_table_page_alloc(mmu, GFP_KERNEL);
 	if (!root)
@@ -176,7 +176,8 @@ int ost_mmu_make_space(struct ost_vm *vm, enum ost_space_id id)
 	write_lock(&mmu->lock);
 	if (!has_own_table(space)) {
 		WRITE_ONCE(space->root_hpa, virt_to_phys(root));
-		WRITE_ONCE(space->table.root, root);
+		/* Whoever finds it finds its address, too. */
+		smp_store_release(&space->table.root, root);
 		root = NULL;
 	}
 	write_unlock(&mmu->lock);

@@ -9,6 +9,7 @@ const struct ost_backend ost_svm_backend = {
 	.vcpu_size = sizeof(struct ost_svm_vcpu),
 	.vm_size = sizeof(struct ost_vm),
 	.exit_names = ost_svm_exit_names,
+	.describe_exit = ost_svm_describe_exit,
 	.nr_exits = OST_SVM_NR_EXIT_INDEXES,
 
 	.probe = ost_svm_probe,

@@ -315,6 +315,14 @@ int ost_svm_handle_exit(struct ost_vcpu *vcpu)
 }
 
 /* The manual's names, without VMEXIT_. */
+void ost_svm_describe_exit(struct ost_vcpu *vcpu, u64 *words)
+{
+	const struct ost_vmcb_control *control = &to_svm(vcpu)->vmcb->control;
+
+	words[0] = control->exitcode;
+	words[1] = control->exitinfo1;
+}
+
 const char *const ost_svm_exit_names[OST_SVM_NR_EXIT_INDEXES] = {
 	[SVM_EXIT_READ_CR0] = "CR0_READ",
 	[SVM_EXIT_READ_CR4] = "CR4_READ",

@@ -133,6 +133,7 @@ void ost_svm_handle_exit_irqoff(struct ost_vcpu *vcpu);
 #define OST_SVM_EXIT_INDEX_INVALID 0xa4
 #define OST_SVM_EXIT_INDEX_OTHER 0xa5
 #define OST_SVM_NR_EXIT_INDEXES 0xa6
+void ost_svm_describe_exit(struct ost_vcpu *vcpu, u64 *words);
 extern const char *const ost_svm_exit_names[OST_SVM_NR_EXIT_INDEXES];
 int ost_svm_handle_exit(struct ost_vcpu *vcpu);
 /* The dense index of an exit code: the codes up to 0a2h stand for themselves. */

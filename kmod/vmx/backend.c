@@ -9,6 +9,7 @@ const struct ost_backend ost_vmx_backend = {
 	.vcpu_size = sizeof(struct ost_vmx_vcpu),
 	.vm_size = sizeof(struct ost_vmx_vm),
 	.exit_names = ost_vmx_exit_names,
+	.describe_exit = ost_vmx_describe_exit,
 	.nr_exits = OST_VMX_NR_EXIT_INDEXES,
 
 	.probe = ost_vmx_probe,

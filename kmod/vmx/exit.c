@@ -357,6 +357,12 @@ int ost_vmx_handle_exit(struct ost_vcpu *vcpu)
 }
 
 /* The manual's names. */
+void ost_vmx_describe_exit(struct ost_vcpu *vcpu, u64 *words)
+{
+	words[0] = to_vmx(vcpu)->reason;
+	words[1] = qualification(vcpu);
+}
+
 const char *const ost_vmx_exit_names[OST_VMX_NR_EXIT_INDEXES] = {
 	[EXIT_REASON_EXCEPTION_NMI] = "EXCEPTION_NMI",
 	[EXIT_REASON_EXTERNAL_INTERRUPT] = "EXTERNAL_INTERRUPT",

@@ -286,6 +286,7 @@ void ost_vmx_handle_exit_irqoff(struct ost_vcpu *vcpu);
 #define OST_VMX_EXIT_INDEX_BROKEN 83	/* no entry: it breaks a rule (vmx_check_entries) */
 #define OST_VMX_EXIT_INDEX_OTHER 84
 #define OST_VMX_NR_EXIT_INDEXES 85
+void ost_vmx_describe_exit(struct ost_vcpu *vcpu, u64 *words);
 extern const char *const ost_vmx_exit_names[OST_VMX_NR_EXIT_INDEXES];
 int ost_vmx_handle_exit(struct ost_vcpu *vcpu);
 int ost_vmx_skip_instruction(struct ost_vcpu *vcpu);

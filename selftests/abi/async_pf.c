@@ -562,10 +562,10 @@ static pid_t start_victim(int *theirs)
 		return -1;
 	pid = fork();
 	if (pid) {
+		close(pipes[1]);
 		if (read(pipes[0], theirs, sizeof(*theirs)) != sizeof(*theirs))
 			*theirs = -1;
 		close(pipes[0]);
-		close(pipes[1]);
 		return pid;
 	}
 	if (open_all(&self) || switch_on(&self.vm, self.vcpu, ON | ALWAYS, 0) ||

@@ -188,6 +188,32 @@ GUEST_CODE(spin, 16, "1: jmp 1b\n");
 GUEST_CODE(chatter, 16, "1: incw %bx\n outb %al, $0x10\n jmp 1b\n");
 GUEST_CODE(count_once, 16, "incw %bx\n 1: jmp 1b\n");
 
+GUEST_CODE(undefined, 64, "ud2\n");
+
+/* An IDT in device memory: what was to be delivered, the CPU's words about the exit, and where. */
+TEST_F(run, delivery_into_device_memory_is_told)
+{
+	struct kvm_run *run = self->vcpu->run;
+	struct kvm_sregs sregs;
+
+	vm_load(&self->vm, VM_CODE_GPA, undefined);
+	ASSERT_EQ(0, vcpu_long_mode(&self->vm, self->vcpu, VM_CODE_GPA));
+	ASSERT_EQ(0, ioctl(self->vcpu->fd, KVM_GET_SREGS, &sregs));
+	sregs.idt.base = VM_MMIO_GPA;
+	sregs.idt.limit = 0xfff;
+	ASSERT_EQ(0, ioctl(self->vcpu->fd, KVM_SET_SREGS, &sregs));
+	ASSERT_EQ(KVM_EXIT_INTERNAL_ERROR, vcpu_run(self->vcpu));
+	ASSERT_EQ((uint32_t)KVM_INTERNAL_ERROR_DELIVERY_EV, run->internal.suberror);
+	if (dev_is_reference())
+		SKIP(return, "what else is told depends on the kernel");
+	ASSERT_EQ(5U, run->internal.ndata);
+	EXPECT_EQ(0x80000306ULL, run->internal.data[0]);
+	/* #NPF, EPT violation or misconfiguration */
+	EXPECT_TRUE(run->internal.data[1] == 0x400 || run->internal.data[1] == 48 || run->internal.data[1] == 49)
+		TH_LOG("%llu", run->internal.data[1]);
+	EXPECT_EQ(VM_MMIO_GPA + 6 * 16, run->internal.data[3]);
+}
+
 TEST_F(run, immediate_exit_is_eintr)
 {
 	start_real(self, spin);

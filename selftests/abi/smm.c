@@ -314,6 +314,7 @@ TEST(dirty_ring_names_the_space)
 	/* It was armed by that. */
 	for (int i = 0; i < 4096; i++)
 		found &= !(ring[i].flags & KVM_DIRTY_GFN_F_DIRTY);
+	EXPECT_TRUE(found);
 	ASSERT_EQ(0, smi(vcpu));
 	ASSERT_EQ(PORT_SMM, next_out(vcpu) >> 16);
 	found = false;

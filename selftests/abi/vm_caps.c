@@ -83,6 +83,26 @@ TEST_F(vm_caps, quirks_are_on)
 	EXPECT_EQ(0x700, lvt0(vcpu));
 }
 
+/* QEMU sets 1; Linux writes back what it read when it comes back from S3. */
+TEST_F(vm_caps, misc_enable_can_be_written_back)
+{
+	struct vcpu *vcpu = vm_add_vcpu(&self->vm);
+	uint64_t value;
+
+	ASSERT_NE(NULL, vcpu);
+	ASSERT_EQ(0, vcpu_cpuid_all(&self->vm, vcpu));
+	ASSERT_EQ(0, msr_guest_load(&self->vm, vcpu));
+	ASSERT_EQ(1, vcpu_set_msr(vcpu, MSR_MISC_ENABLE, 1));
+	EXPECT_EQ(GUEST_DONE, msr_guest_read(vcpu, MSR_MISC_ENABLE, &value));
+	EXPECT_EQ(1ULL, value);
+	EXPECT_EQ(GUEST_DONE, msr_guest_write(vcpu, MSR_MISC_ENABLE, value));
+	/* But that there were no counters, or some, is not the guest's to say. */
+	EXPECT_EQ(GUEST_GP, msr_guest_write(vcpu, MSR_MISC_ENABLE, value | 1u << 12));
+	EXPECT_EQ(GUEST_DONE, msr_guest_write(vcpu, MSR_MISC_ENABLE, value | 1u << 7));
+	EXPECT_EQ(GUEST_DONE, msr_guest_read(vcpu, MSR_MISC_ENABLE, &value));
+	EXPECT_EQ(1ULL, value);
+}
+
 GUEST_CODE(monitor_mwait, 64,
 	   "1: xorl %ecx, %ecx\n xorl %edx, %edx\n movl $0x3000, %eax\n monitor\n xorl %eax, %eax\n mwait\n"
 	   "outb %al, $0x10\n jmp 1b\n");
