@@ -309,7 +309,44 @@ TEST_F(apf, user_mode_is_told)
 	EXPECT_EQ(token, value);
 }
 
-/* As many as there may be, all at once; the one too many is waited for. */
+static int set_svr(struct vcpu *vcpu, uint32_t svr)
+{
+	struct kvm_lapic_state lapic;
+
+	if (ioctl(vcpu->fd, KVM_GET_LAPIC, &lapic))
+		return -1;
+	*(uint32_t *)(lapic.regs + 0xf0) = svr;
+	return ioctl(vcpu->fd, KVM_SET_LAPIC, &lapic);
+}
+
+/* The page comes while nothing can be delivered: that is made good. */
+TEST_F(apf, a_lapic_that_was_off)
+{
+	uint32_t token, value;
+	int port = NEXT;
+
+	ASSERT_EQ(0, switch_on(&self->vm, self->vcpu, ON | ALWAYS, 0));
+	token = told_missing(self->vcpu, 3);
+	ASSERT_NE(0, token);
+	ASSERT_EQ(0, restart(&self->vm, self->vcpu, 0, RFLAGS_IF));
+	ASSERT_EQ(0, set_svr(self->vcpu, 0xff));
+	ASSERT_EQ(0, fill(self->uffd, self->hva, 3));
+	usleep(100000);
+	for (int i = 0; i < 3; i++) {
+		ASSERT_TRUE(send_to(self->vcpu, 3));
+		ASSERT_EQ(BYTE, next_port(self->vcpu, &value));
+	}
+	ASSERT_EQ(0, set_svr(self->vcpu, 0x1ff));
+	for (int i = 0; i < 10 && (port == NEXT || port == BYTE); i++) {
+		port = next_port(self->vcpu, &value);
+		if (port == NEXT)
+			*(uint32_t *)io_data(self->vcpu) = SLOT_GPA + 3 * VM_PAGE_SIZE;
+	}
+	EXPECT_EQ(READY, port);
+	EXPECT_EQ(token, value);
+}
+
+/* As many as there may be, all at once. */
 TEST_F(apf, every_page_has_its_token)
 {
 	uint32_t tokens[MAX_PER_VCPU], value;
