@@ -14,6 +14,7 @@ T        ?=
 MINUTES  ?= 60
 KVM      ?=
 COUNT    ?=
+SERIES   ?= 7.3
 VENDOR   ?=
 JSON     ?=
 SAVE     ?=
@@ -72,6 +73,9 @@ test-host:			## What happens to the host under its guests: CPUs, suspend, reboot
 test-foreign:			## Debian's stock QEMU 10.0 and 7.2 on the device node, in an emulated host. COUNT=repeats
 test-ioctls:			## Random ioctls from several threads, in an emulated host. SEED=
 
+kvm-selftests: deps-build deps-host	## The kernel's own tests of the KVM ABI, on the node: SERIES=7.3|6.1 T='test...'
+	@selftests/kvm-selftests --series '$(SERIES)' $(if $(VENDOR),--vendor '$(VENDOR)') $(if $(KVM),--kvm) $(T)
+
 soak: deps-build deps-host	## The same by the hour: HOURS=, SEED=, VENDOR=, KERNEL= (debug finds most)
 	@selftests/run $(run-options) --seconds $$(awk 'BEGIN { print int(3600 * $(HOURS)) }') ioctls
 
@@ -111,5 +115,5 @@ help:				## This list
 deps-%:
 	@scripts/deps $*
 
-.PHONY: run install all module vmm clean clean-cache test test-build test-unit test-abi test-guest test-linux \
+.PHONY: run install all kvm-selftests module vmm clean clean-cache test test-build test-unit test-abi test-guest test-linux \
 	test-host test-ioctls test-foreign test-fuzz soak debug-kernel bench bench-check check fuzz shell debug help
