@@ -407,6 +407,30 @@ static void *help(void *arg)
 	return NULL;
 }
 
+/* No more than so many: the guest has its answer, without a word about the page, when that is there. */
+TEST_F(apf, the_one_too_many_is_waited_for)
+{
+	struct helper helper = {
+		.vm = &self->vm, .uffd = self->uffd, .hva = self->hva, .page = MAX_PER_VCPU, .fills = true,
+	};
+	uint32_t value;
+	int port;
+
+	ASSERT_EQ(0, switch_on(&self->vm, self->vcpu, ON | ALWAYS, 0));
+	for (uint32_t i = 0; i < MAX_PER_VCPU; i++) {
+		ASSERT_NE(0, told_missing(self->vcpu, i)) TH_LOG("page %u", i);
+		ASSERT_EQ(0, restart(&self->vm, self->vcpu, 0, RFLAGS_IF));
+	}
+	ASSERT_TRUE(send_to(self->vcpu, MAX_PER_VCPU));
+	ASSERT_EQ(0, pthread_create(&helper.thread, NULL, help, &helper));
+	do {
+		port = next_port(self->vcpu, &value);
+	} while (port == TICK);
+	pthread_join(helper.thread, NULL);
+	EXPECT_EQ(BYTE, port);
+	EXPECT_EQ(FILL + MAX_PER_VCPU, value);
+}
+
 /* CPL 0 is not told, where it has not asked to be: the vCPU sleeps, and interrupts wake it. */
 TEST_F(apf, the_vcpu_waits_where_the_guest_cannot)
 {
