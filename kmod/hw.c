@@ -26,6 +26,11 @@ bool ost_hw_dead;
 
 static DEFINE_MUTEX(hw_lock);	/* guards users; taken before cpus_read_lock() */
 static unsigned int users;
+/*
+ * The scheduler's hook is patched into its code, on all CPUs: once, at the first VM, and out at unload, not for
+ * each VM that comes and goes alone.
+ */
+static bool sched_hooked;
 static enum cpuhp_state hp_state;
 
 /* On this CPU, interrupts off. */
@@ -71,8 +76,9 @@ int ost_hw_get(void)
 	int failed = 0;
 
 	mutex_lock(&hw_lock);
-	if (!users)
+	if (!sched_hooked)
 		preempt_notifier_inc();
+	sched_hooked = true;
 	/* A CPU that comes online between the two would otherwise miss being enabled. */
 	cpus_read_lock();
 	if (READ_ONCE(ost_hw_dead)) {
@@ -85,8 +91,6 @@ int ost_hw_get(void)
 		}
 	}
 	cpus_read_unlock();
-	if (!users)
-		preempt_notifier_dec();
 	mutex_unlock(&hw_lock);
 	if (failed == -EBUSY)
 		pr_err_ratelimited("%s is in use by another hypervisor: end its guests or unload it (kvm_amd, kvm_intel, vboxdrv), then try again\n",
@@ -101,8 +105,6 @@ void ost_hw_put(void)
 	if (--users == 0)
 		on_each_cpu(disable_ipi, NULL, 1);
 	cpus_read_unlock();
-	if (!users)
-		preempt_notifier_dec();
 	mutex_unlock(&hw_lock);
 }
 
@@ -198,6 +200,8 @@ int ost_hw_init(void)
 
 void ost_hw_exit(void)
 {
+	if (sched_hooked)
+		preempt_notifier_dec();
 	atomic_notifier_chain_unregister(&panic_notifier_list, &panic_nb);
 	unregister_reboot_notifier(&reboot_nb);
 	ost_unregister_syscore();
