@@ -1,42 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* System-management mode: SMIs, the save area, RSM, and the address space that is seen in it. */
+/* System-management mode: SMIs, the save area, RSM, other events. (Its memory: smm_memory.c) */
 #include <asm/processor-flags.h>
-#include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
-#include <sys/mman.h>
 #include <sys/time.h>
 #include <unistd.h>
 
-#include "kselftest_harness.h"
-#include "vm.h"
+#include "smm_guest.h"
 
 #define MSR_SMI_COUNT	0x34
-#define MSR_SMBASE	0x9e
 
-#define SMBASE		0x30000UL
-#define HANDLER		(SMBASE + 0x8000)
-#define AREA		(SMBASE + 0xfe00)
-/* The slot of the second address space, with memory of its own at the same place as the first's. */
-#define SMM_SLOT	0x10000U
-
-#define PORT_GUEST	0x3f
-#define PORT_SMM	0x80
-#define PORT_VECTOR	0x40
-
-/* Outside: one OUT after the other of a word in memory that both spaces have. */
-GUEST_CODE(spin16, 16,
-	   "1: movw 0x5000, %ax\n"
-	   "outw %ax, $0x3f\n"
-	   "jmp 1b\n");
 GUEST_CODE(spin64, 64,
 	   "1: movw 0x5000, %ax\n"
 	   "outw %ax, $0x3f\n"
 	   "jmp 1b\n");
-GUEST_CODE(vector_handler, 16,
-	   "movw %cs, %ax\n"
-	   "outw %ax, $0x40\n"
-	   "iretw\n");
 GUEST_CODE(rsm16, 16,
 	   "rsm\n");
 GUEST_CODE(halts, 16,
@@ -55,19 +32,9 @@ GUEST_CODE(self_smi, 64,
 	   "1: movw 0x5000, %ax\n"
 	   "outw %ax, $0x3f\n"
 	   "jmp 1b\n");
-
-/* Inside. */
-GUEST_CODE(handler, 16,
-	   "movw 0x5000, %ax\n"
-	   "outw %ax, $0x80\n"
-	   "rsm\n");
 GUEST_CODE(relocating, 16,
 	   "movl $0x20000, %cs:0xff00\n"
 	   "movl $0x20000, %cs:0xfef8\n"
-	   "outw %ax, $0x80\n"
-	   "rsm\n");
-GUEST_CODE(writing, 16,
-	   "movw $0x1234, 0x7000\n"
 	   "outw %ax, $0x80\n"
 	   "rsm\n");
 /* To long mode, by tables that are in the second space as in the first; see long_handler(). */
@@ -97,50 +64,6 @@ GUEST_CODE(leaves_long_mode, 64,
 	   "outw %ax, $0x80\n"
 	   "rsm\n");
 
-FIXTURE(smm)
-{
-	struct vm vm;
-	struct vcpu *vcpu;
-	uint8_t *smram;
-};
-
-FIXTURE_SETUP(smm)
-{
-	ASSERT_EQ(0, vm_open(&self->vm, VM_MEMORY | VM_IRQCHIP | VM_VCPU))
-		TH_LOG("%s: %s", dev_path(), strerror(errno));
-	if (!has_cap(&self->vm, KVM_CAP_X86_SMM))
-		SKIP(return, "no KVM_CAP_X86_SMM");
-	self->vcpu = &self->vm.vcpu[0];
-	self->smram = page_alloc(VM_MEM_SIZE);
-	ASSERT_NE(NULL, self->smram);
-	ASSERT_EQ(0, vm_set_slot(&self->vm, SMM_SLOT, 0, 0, VM_MEM_SIZE, self->smram));
-	memcpy(self->smram + 0x5000, "MM", 2);
-	vm_copy_in(&self->vm, 0x5000, "OO", 2);
-	vm_load(&self->vm, 0xa000, vector_handler);
-	for (uint16_t n = 0; n < 256; n++) {
-		uint16_t entry[2] = { 0xa000 - 16 * n, n };
-
-		vm_copy_in(&self->vm, 4 * n, entry, sizeof(entry));
-	}
-}
-
-FIXTURE_TEARDOWN(smm)
-{
-	vm_close(&self->vm);
-	if (self->smram)
-		munmap(self->smram, VM_MEM_SIZE);
-}
-
-#define smm_load(self, gpa, name) memcpy((self)->smram + (gpa), name##_start, name##_end - name##_start)
-
-#define start_16(self, code, smi_handler)						\
-	do {										\
-		vm_load(&(self)->vm, VM_CODE_GPA, code);				\
-		smm_load(self, HANDLER, smi_handler);					\
-		ASSERT_EQ(0, vcpu_cpuid_all(&(self)->vm, (self)->vcpu));		\
-		ASSERT_EQ(0, vcpu_real_mode((self)->vcpu, VM_CODE_GPA));		\
-	} while (0)
-
 #define start_64(self, code, smi_handler)						\
 	do {										\
 		vm_load(&(self)->vm, VM_CODE_GPA, code);				\
@@ -148,30 +71,6 @@ FIXTURE_TEARDOWN(smm)
 		ASSERT_EQ(0, vcpu_cpuid_all(&(self)->vm, (self)->vcpu));		\
 		ASSERT_EQ(0, vcpu_long_mode(&(self)->vm, (self)->vcpu, VM_CODE_GPA));	\
 	} while (0)
-
-/* Runs to the next OUT: its port above its value, or a negative number. */
-static long next_out(struct vcpu *vcpu)
-{
-	int reason = vcpu_run(vcpu);
-
-	if (reason != KVM_EXIT_IO)
-		return reason < 0 ? reason : -1000 - reason;
-	return (long)vcpu->run->io.port << 16 | *(uint16_t *)io_data(vcpu);
-}
-
-#define OUT(port, value) ((long)(port) << 16 | (value))
-#define OUTSIDE	OUT(PORT_GUEST, 'O' << 8 | 'O')
-#define INSIDE	OUT(PORT_SMM, 'M' << 8 | 'M')
-
-static int smi(struct vcpu *vcpu)
-{
-	return ioctl(vcpu->fd, KVM_SMI, 0);
-}
-
-static bool in_smm(struct vcpu *vcpu)
-{
-	return vcpu->run->flags & KVM_RUN_X86_SMM;
-}
 
 static struct kvm_vcpu_events events_of(struct vcpu *vcpu)
 {
@@ -184,14 +83,6 @@ static struct kvm_vcpu_events events_of(struct vcpu *vcpu)
 static int set_events(struct vcpu *vcpu, struct kvm_vcpu_events *ev)
 {
 	return ioctl(vcpu->fd, KVM_SET_VCPU_EVENTS, ev);
-}
-
-static uint64_t area(const uint8_t *smram, uint32_t offset, size_t len)
-{
-	uint64_t val = 0;
-
-	memcpy(&val, smram + SMBASE + offset, len);
-	return val;
 }
 
 /* Stock KVM wants the LAPIC enabled by software, too. */
@@ -212,119 +103,6 @@ TEST_F(smm, capabilities)
 {
 	EXPECT_EQ(1, has_cap(&self->vm, KVM_CAP_X86_SMM));
 	EXPECT_EQ(2, has_cap(&self->vm, KVM_CAP_MULTI_ADDRESS_SPACE));
-}
-
-/* --- slots --- */
-
-TEST_F(smm, slots_of_two_spaces)
-{
-	uint32_t slots = has_cap(&self->vm, KVM_CAP_NR_MEMSLOTS);
-	uint8_t *mem = page_alloc(VM_PAGE_SIZE);
-
-	ASSERT_NE(NULL, mem);
-	/* They overlap among those of their own space only. */
-	EXPECT_EQ(0, vm_set_slot(&self->vm, 1, 0, 0x10000000, VM_PAGE_SIZE, mem));
-	EXPECT_EQ(0, vm_set_slot(&self->vm, 0x10001, 0, 0x10000000, VM_PAGE_SIZE, mem));
-	EXPECT_EQ(-1, vm_set_slot(&self->vm, 0x10002, 0, 0x10000000, VM_PAGE_SIZE, mem));
-	EXPECT_EQ(EEXIST, errno);
-	EXPECT_EQ(-1, vm_set_slot(&self->vm, 0x20000, 0, 0x20000000, VM_PAGE_SIZE, mem));
-	EXPECT_EQ(EINVAL, errno);
-	EXPECT_EQ(-1, vm_set_slot(&self->vm, 0xffff0000, 0, 0x20000000, VM_PAGE_SIZE, mem));
-	EXPECT_EQ(EINVAL, errno);
-	EXPECT_EQ(-1, vm_set_slot(&self->vm, 0x10000 + slots, 0, 0x20000000, VM_PAGE_SIZE, mem));
-	EXPECT_EQ(EINVAL, errno);
-	/* The same number is another slot there. */
-	EXPECT_EQ(0, vm_set_slot(&self->vm, 1, 0, 0x10000000, 0, mem));
-	EXPECT_EQ(-1, vm_set_slot(&self->vm, 1, 0, 0x10000000, 0, mem));
-	EXPECT_EQ(0, vm_set_slot(&self->vm, 0x10001, 0, 0x10000000, 0, mem));
-	munmap(mem, VM_PAGE_SIZE);
-}
-
-TEST_F(smm, dirty_logs_of_two_spaces)
-{
-	uint64_t bits[VM_MEM_SIZE / VM_PAGE_SIZE / 64] = {};
-	struct kvm_dirty_log log = { .slot = SMM_SLOT, .dirty_bitmap = bits };
-
-	start_16(self, spin16, writing);
-	ASSERT_EQ(0, vm_set_slot(&self->vm, SMM_SLOT, KVM_MEM_LOG_DIRTY_PAGES, 0, VM_MEM_SIZE, self->smram));
-	ASSERT_EQ(0, vm_set_slot(&self->vm, 0, KVM_MEM_LOG_DIRTY_PAGES, 0, VM_MEM_SIZE, self->vm.mem));
-	ASSERT_EQ(OUTSIDE, next_out(self->vcpu));
-	for (int i = 0; i < 2; i++) {
-		ASSERT_EQ(0, smi(self->vcpu));
-		ASSERT_EQ(PORT_SMM, next_out(self->vcpu) >> 16);
-		ASSERT_EQ(OUTSIDE, next_out(self->vcpu));
-		log.slot = SMM_SLOT;
-		ASSERT_EQ(0, ioctl(self->vm.fd, KVM_GET_DIRTY_LOG, &log));
-		EXPECT_EQ(1ULL << 7, bits[0] & 1ULL << 7);
-		/* The save area was written by the kernel. */
-		EXPECT_EQ(1ULL << 63, bits[0] & 1ULL << 63);
-		log.slot = 0;
-		ASSERT_EQ(0, ioctl(self->vm.fd, KVM_GET_DIRTY_LOG, &log));
-		EXPECT_EQ(0ULL, bits[0] & (1ULL << 7 | 1ULL << 63));
-	}
-	EXPECT_EQ(0x1234, *(uint16_t *)(self->smram + 0x7000));
-	EXPECT_EQ(0, *(uint16_t *)(self->vm.mem + 0x7000));
-	log.slot = 0x20000;
-	EXPECT_EQ(-1, ioctl(self->vm.fd, KVM_GET_DIRTY_LOG, &log));
-	EXPECT_EQ(EINVAL, errno);
-	log.slot = 0x10005;
-	EXPECT_EQ(-1, ioctl(self->vm.fd, KVM_GET_DIRTY_LOG, &log));
-	EXPECT_EQ(ENOENT, errno);
-}
-
-/* Entries of dirty rings name the space. */
-TEST(dirty_ring_names_the_space)
-{
-	struct kvm_dirty_gfn *ring;
-	struct vcpu *vcpu;
-	struct vm vm;
-	uint8_t *smram;
-	bool found = false;
-	struct { struct vm vm; struct vcpu *vcpu; uint8_t *smram; } *self;
-
-	ASSERT_EQ(0, vm_open(&vm, VM_IRQCHIP | VM_MEMORY));
-	if (!has_cap(&vm, KVM_CAP_X86_SMM) || !has_cap(&vm, KVM_CAP_DIRTY_LOG_RING))
-		SKIP(return, "no KVM_CAP_X86_SMM or dirty rings");
-	ASSERT_EQ(0, enable_cap(vm.fd, KVM_CAP_DIRTY_LOG_RING, 65536));
-	vcpu = vm_add_vcpu(&vm);
-	ASSERT_NE(NULL, vcpu);
-	ring = mmap(NULL, 65536, PROT_READ | PROT_WRITE, MAP_SHARED, vcpu->fd,
-		    KVM_DIRTY_LOG_PAGE_OFFSET * VM_PAGE_SIZE);
-	ASSERT_NE(MAP_FAILED, ring);
-	smram = page_alloc(VM_MEM_SIZE);
-	ASSERT_EQ(0, vm_set_slot(&vm, SMM_SLOT + 3, KVM_MEM_LOG_DIRTY_PAGES, 0, VM_MEM_SIZE, smram));
-	self = (void *)calloc(1, sizeof(*self));
-	self->vm = vm;
-	self->vcpu = vcpu;
-	self->smram = smram;
-	start_16(self, spin16, writing);
-	for (int i = 0; i < 2; i++) {
-		ASSERT_EQ(0, smi(vcpu));
-		ASSERT_EQ(PORT_SMM, next_out(vcpu) >> 16);
-		ASSERT_EQ(PORT_GUEST, next_out(vcpu) >> 16);
-	}
-	found = false;
-	for (int i = 0; i < 4096 && ring[i].flags & KVM_DIRTY_GFN_F_DIRTY; i++) {
-		EXPECT_EQ(SMM_SLOT + 3, ring[i].slot);
-		found |= ring[i].offset == 7;
-		ring[i].flags = KVM_DIRTY_GFN_F_RESET;
-	}
-	EXPECT_TRUE(found);
-	EXPECT_LT(0, ioctl(vm.fd, KVM_RESET_DIRTY_RINGS, 0));
-	/* It was armed by that. */
-	for (int i = 0; i < 4096; i++)
-		found &= !(ring[i].flags & KVM_DIRTY_GFN_F_DIRTY);
-	EXPECT_TRUE(found);
-	ASSERT_EQ(0, smi(vcpu));
-	ASSERT_EQ(PORT_SMM, next_out(vcpu) >> 16);
-	found = false;
-	for (int i = 0; i < 4096; i++)
-		found |= (ring[i].flags & KVM_DIRTY_GFN_F_DIRTY) && ring[i].offset == 7;
-	EXPECT_TRUE(found);
-	munmap(ring, 65536);
-	free(self);
-	vm_close(&vm);
-	munmap(smram, VM_MEM_SIZE);
 }
 
 /* --- in and out --- */
@@ -895,136 +673,6 @@ TEST_F(smm, waiting_for_sipi_excludes_it)
 	state.mp_state = KVM_MP_STATE_SIPI_RECEIVED;
 	EXPECT_EQ(-1, ioctl(self->vcpu->fd, KVM_SET_MP_STATE, &state));
 	EXPECT_EQ(EINVAL, errno);
-}
-
-/* --- memory that changes under it --- */
-
-TEST_F(smm, memory_goes)
-{
-	start_16(self, spin16, handler);
-	ASSERT_EQ(OUTSIDE, next_out(self->vcpu));
-	ASSERT_EQ(0, smi(self->vcpu));
-	ASSERT_EQ(INSIDE, next_out(self->vcpu));
-	ASSERT_EQ(OUTSIDE, next_out(self->vcpu));
-	/* The page of the word, in both spaces' memory; the vCPU is in the first. */
-	ASSERT_EQ(0, madvise(self->smram + 0x5000, VM_PAGE_SIZE, MADV_DONTNEED));
-	ASSERT_EQ(OUTSIDE, next_out(self->vcpu));
-	ASSERT_EQ(0, smi(self->vcpu));
-	EXPECT_EQ(OUT(PORT_SMM, 0), next_out(self->vcpu));
-	/* And the first's, while it is in the second. */
-	ASSERT_EQ(0, madvise(self->vm.mem + 0x5000, VM_PAGE_SIZE, MADV_DONTNEED));
-	EXPECT_EQ(OUT(PORT_GUEST, 0), next_out(self->vcpu));
-	/* A slot of the second that moves does not move the first's. */
-	ASSERT_EQ(0, vm_set_slot(&self->vm, SMM_SLOT, 0, 0, 0, self->smram));
-	EXPECT_EQ(OUT(PORT_GUEST, 0), next_out(self->vcpu));
-	memcpy(self->smram + 0x5000, "MM", 2);
-	ASSERT_EQ(0, vm_set_slot(&self->vm, SMM_SLOT, 0, 0, VM_MEM_SIZE, self->smram));
-	ASSERT_EQ(0, smi(self->vcpu));
-	EXPECT_EQ(INSIDE, next_out(self->vcpu));
-	EXPECT_EQ(OUT(PORT_GUEST, 0), next_out(self->vcpu));
-}
-
-struct sender {
-	struct vm *vm;
-	uint8_t *smram;
-	volatile bool stop;
-};
-
-/* SMIs, and memory of both spaces that goes and comes back. */
-static void *send_smis(void *arg)
-{
-	struct sender *s = arg;
-	struct kvm_msi msi = { .address_lo = 0xfee00000, .data = 2 << 8 };
-
-	while (!s->stop) {
-		msi.address_lo = 0xfee00000 | (rand() & 1) << 12;
-		ioctl(s->vm->fd, KVM_SIGNAL_MSI, &msi);
-		usleep(rand() % 200);
-		madvise(s->smram + 0x5000, VM_PAGE_SIZE, MADV_DONTNEED);
-		memcpy(s->smram + 0x5000, "MM", 2);
-		madvise(s->vm->mem + 0x5000, VM_PAGE_SIZE, MADV_DONTNEED);
-		memcpy(s->vm->mem + 0x5000, "OO", 2);
-	}
-	return NULL;
-}
-
-struct runner {
-	struct vcpu *vcpu;
-	volatile bool stop;
-	int inside, outside, wrong;
-};
-
-static void *run_until(void *arg)
-{
-	struct runner *r = arg;
-
-	while (!r->stop) {
-		long out = next_out(r->vcpu);
-
-		/* The word may be away for a moment. */
-		if (out == OUTSIDE || out == OUT(PORT_GUEST, 0))
-			r->outside++;
-		else if (out == INSIDE || out == OUT(PORT_SMM, 0))
-			r->inside++;
-		else
-			r->wrong++;
-		if (in_smm(r->vcpu) != (out >> 16 == PORT_SMM))
-			r->wrong++;
-	}
-	return NULL;
-}
-
-/* Each vCPU sees the space that it is in, whatever the other does and wherever the memory goes. */
-TEST_F(smm, two_vcpus_under_load)
-{
-	struct sender sender = { .vm = &self->vm, .smram = self->smram };
-	struct runner runner[2] = {};
-	pthread_t thread[3];
-
-	ASSERT_NE(NULL, vm_add_vcpu(&self->vm));
-	vm_load(&self->vm, VM_CODE_GPA, spin16);
-	smm_load(self, HANDLER, handler);
-	for (int i = 0; i < 2; i++) {
-		struct kvm_mp_state runnable = { KVM_MP_STATE_RUNNABLE };
-		struct kvm_lapic_state lapic;
-		struct vcpu *vcpu = &self->vm.vcpu[i];
-
-		ASSERT_EQ(0, vcpu_cpuid_all(&self->vm, vcpu));
-		ASSERT_EQ(0, vcpu_real_mode(vcpu, VM_CODE_GPA));
-		ASSERT_EQ(0, ioctl(vcpu->fd, KVM_SET_MP_STATE, &runnable));
-		ASSERT_EQ(0, ioctl(vcpu->fd, KVM_GET_LAPIC, &lapic));
-		*(uint32_t *)(lapic.regs + 0xf0) = 0x1ff;
-		ASSERT_EQ(0, ioctl(vcpu->fd, KVM_SET_LAPIC, &lapic));
-		/* Save areas of their own; what they have as CS:8000 is the same code. */
-		ASSERT_EQ(1, vcpu_set_msr(vcpu, MSR_SMBASE, SMBASE + 0x10000 * i));
-		runner[i].vcpu = vcpu;
-	}
-	smm_load(self, HANDLER + 0x10000, handler);
-	for (int i = 0; i < 2; i++)
-		ASSERT_EQ(0, pthread_create(&thread[i], NULL, run_until, &runner[i]));
-	ASSERT_EQ(0, pthread_create(&thread[2], NULL, send_smis, &sender));
-	usleep(1500000);
-	sender.stop = true;
-	pthread_join(thread[2], NULL);
-	for (int i = 0; i < 2; i++) {
-		runner[i].stop = true;
-		pthread_join(thread[i], NULL);
-		EXPECT_EQ(0, runner[i].wrong);
-		EXPECT_LT(0, runner[i].inside);
-		EXPECT_LT(0, runner[i].outside);
-	}
-}
-
-/* Without memory for the second space there is nothing to run, and nobody is harmed. */
-TEST_F(smm, no_memory_there)
-{
-	int reason;
-
-	start_16(self, spin16, handler);
-	ASSERT_EQ(0, vm_set_slot(&self->vm, SMM_SLOT, 0, 0, 0, self->smram));
-	ASSERT_EQ(0, smi(self->vcpu));
-	reason = vcpu_run(self->vcpu);
-	EXPECT_TRUE(reason == KVM_EXIT_INTERNAL_ERROR || reason == -EIO) TH_LOG("%d", reason);
 }
 
 /* A debugger steps from one into the other. */
