@@ -39,8 +39,6 @@ static const u32 always[] = {
 	 */
 	ICPT_EXCEPTION(X86_TRAP_AC),
 	ICPT_EXCEPTION(X86_TRAP_DB),
-	/* The other vendor's hypercall */
-	ICPT_EXCEPTION(X86_TRAP_UD),
 };
 
 static void intercept_dr(struct ost_vmcb *vmcb, bool on)
@@ -78,6 +76,9 @@ void ost_svm_init_intercepts(struct ost_svm_vcpu *svm)
 		ost_vmcb_intercept(vmcb, always[i], true);
 	ost_vmcb_intercept(vmcb, ICPT_PAUSE, ost_svm_has(OST_SVM_PAUSE_FILTER));
 	leave_out(svm);
+	/* The other vendor's hypercall. A quirk that is disabled later has its exits go on, and does nothing by them. */
+	ost_vmcb_intercept(vmcb, ICPT_EXCEPTION(X86_TRAP_UD),
+			   ost_has_quirk(svm->vcpu.vm, KVM_X86_QUIRK_FIX_HYPERCALL_INSN));
 	/* Without an in-kernel LAPIC nobody calls update_tpr, and userspace wants to know. */
 	ost_vmcb_intercept(vmcb, ICPT_CR_WRITE(8), true);
 	ost_svm_cpuid_changed(&svm->vcpu);

@@ -23,9 +23,7 @@ static const u32 exceptions =
 	 * A guest can make their delivery raise them anew for ever, within one instruction, where no
 	 * interrupt gets through (CVE-2015-5307, CVE-2015-8104): they are always delivered by us.
 	 */
-	BIT(X86_TRAP_AC) | BIT(X86_TRAP_DB) |
-	/* The other vendor's hypercall, and RSM in SMM */
-	BIT(X86_TRAP_UD);
+	BIT(X86_TRAP_AC) | BIT(X86_TRAP_DB);
 
 /* All CR0 and CR4 bits but these exit when they change, and read as the shadow says. */
 static void init_masks(struct ost_vmx_vcpu *vmx)
@@ -94,6 +92,9 @@ void ost_vmx_update_debug(struct ost_vcpu *vcpu)
 		ost_vmcs_set_bits(vmx, CPU_BASED_VM_EXEC_CONTROL, CPU_BASED_MOV_DR_EXITING);
 	if (vcpu->debug.control & KVM_GUESTDBG_USE_SW_BP)
 		bitmap |= BIT(X86_TRAP_BP);
+	/* The other vendor's hypercall; and RSM, which is #UD in VMX non-root operation (vol. 3D, RSM) */
+	if (ost_has_quirk(vcpu->vm, KVM_X86_QUIRK_FIX_HYPERCALL_INSN) || vcpu->smm.active)
+		bitmap |= BIT(X86_TRAP_UD);
 	ost_vmcs_set(vmx, EXCEPTION_BITMAP, bitmap);
 }
 

@@ -233,6 +233,8 @@ void ost_vmx_smm_changed(struct ost_vcpu *vcpu)
 {
 	struct ost_vmx_vcpu *vmx = to_vmx(vcpu);
 
+	/* RSM has to exit in SMM. */
+	ost_vmx_update_debug(vcpu);
 	/* A single step that was due behind a shadow is due again when RSM brings back both. */
 	ost_vmcs_set(vmx, GUEST_PENDING_DBG_EXCEPTIONS, 0);
 	vmx->eptp = make_eptp(vcpu->space);
