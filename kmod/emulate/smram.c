@@ -53,18 +53,26 @@ static const struct {
 	[OST_LDTR] = { 0x178, 0x1c0 }, [OST_TR] = { 0x15c, 0x1c4 },
 };
 
-static void put(u8 *area, unsigned int at, u64 val, unsigned int bytes)
-{
-	memcpy(area + at, &val, bytes);
-}
+/* Each field of a layout is named once, for both ways. */
+struct move {
+	u8 *area;
+	bool pack;		/* into the area, which is zero; or out of it */
+};
 
-static u64 get(const u8 *area, unsigned int at, unsigned int bytes)
+static void move_field(const struct move *m, unsigned int at, unsigned int bytes, void *field, size_t size)
 {
 	u64 val = 0;
 
-	memcpy(&val, area + at, bytes);
-	return val;
+	if (m->pack) {
+		memcpy(&val, field, size);
+		memcpy(m->area + at, &val, bytes);
+	} else {
+		memcpy(&val, m->area + at, bytes);
+		memcpy(field, &val, size);
+	}
 }
+
+#define move(m, at, bytes, field) move_field(m, at, bytes, &(field), sizeof(field))
 
 /* Bits 55:40 of the descriptor, without those of the limit. */
 static u16 pack_attributes(const struct kvm_segment *s)
@@ -88,6 +96,26 @@ static void unpack_attributes(u16 attributes, struct kvm_segment *s)
 	s->padding = 0;
 }
 
+static void move_attributes(const struct move *m, unsigned int at, struct kvm_segment *s)
+{
+	u16 attributes = pack_attributes(s);
+
+	move(m, at, 2, attributes);
+	if (!m->pack)
+		unpack_attributes(attributes, s);
+}
+
+/* The area's may be any number. */
+static void move_halt_and_shadow(const struct move *m, unsigned int halt_at, unsigned int shadow_at, struct ost_smram *s)
+{
+	u8 halt = s->auto_halt;
+
+	move(m, halt_at, 1, halt);
+	move(m, shadow_at, 1, s->shadow);
+	s->auto_halt = halt & 1;
+	s->shadow &= 3;
+}
+
 /* --- with long mode --- */
 
 static unsigned int long_seg(unsigned int seg)
@@ -102,142 +130,92 @@ static unsigned int long_seg(unsigned int seg)
 	}
 }
 
-static void pack_long(const struct ost_smram *s, u8 *area)
+static void move_long(const struct move *m, struct ost_smram *s)
 {
 	unsigned int i;
 
 	for (i = 0; i < OST_NR_GPRS; i++)
-		put(area, L_GPR(i), s->gpr[i], 8);
+		move(m, L_GPR(i), 8, s->gpr[i]);
 	for (i = 0; i < OST_NR_SEGS; i++) {
 		unsigned int at = long_seg(i);
 
-		put(area, at, s->seg[i].selector, 2);
-		put(area, at + 2, pack_attributes(&s->seg[i]), 2);
-		put(area, at + 4, s->seg[i].limit, 4);
-		put(area, at + 8, s->seg[i].base, 8);
+		move(m, at, 2, s->seg[i].selector);
+		move_attributes(m, at + 2, &s->seg[i]);
+		move(m, at + 4, 4, s->seg[i].limit);
+		move(m, at + 8, 8, s->seg[i].base);
 	}
-	put(area, L_GDT + 4, s->gdt.limit, 2);
-	put(area, L_GDT + 8, s->gdt.base, 8);
-	put(area, L_IDT + 4, s->idt.limit, 2);
-	put(area, L_IDT + 8, s->idt.base, 8);
-	put(area, L_AUTO_HALT, s->auto_halt, 1);
-	put(area, L_SHADOW, s->shadow, 1);
-	put(area, L_EFER, s->efer, 8);
-	put(area, REVISION, REVISION_LONG, 4);
-	put(area, L_SMBASE, s->smbase, 4);
-	put(area, L_CR4, s->cr4, 8);
-	put(area, L_CR3, s->cr3, 8);
-	put(area, L_CR0, s->cr0, 8);
-	put(area, L_DR7, s->dr7, 8);
-	put(area, L_DR6, s->dr6, 8);
-	put(area, L_RFLAGS, s->rflags, 8);
-	put(area, L_RIP, s->rip, 8);
-}
-
-static void unpack_long(const u8 *area, struct ost_smram *s)
-{
-	unsigned int i;
-
-	for (i = 0; i < OST_NR_GPRS; i++)
-		s->gpr[i] = get(area, L_GPR(i), 8);
-	for (i = 0; i < OST_NR_SEGS; i++) {
-		unsigned int at = long_seg(i);
-
-		s->seg[i].selector = get(area, at, 2);
-		unpack_attributes(get(area, at + 2, 2), &s->seg[i]);
-		s->seg[i].limit = get(area, at + 4, 4);
-		s->seg[i].base = get(area, at + 8, 8);
-	}
-	s->gdt.limit = get(area, L_GDT + 4, 2);
-	s->gdt.base = get(area, L_GDT + 8, 8);
-	s->idt.limit = get(area, L_IDT + 4, 2);
-	s->idt.base = get(area, L_IDT + 8, 8);
-	s->auto_halt = area[L_AUTO_HALT] & 1;
-	s->shadow = area[L_SHADOW] & 3;
-	s->efer = get(area, L_EFER, 8);
-	s->smbase = get(area, L_SMBASE, 4);
-	s->cr4 = get(area, L_CR4, 8);
-	s->cr3 = get(area, L_CR3, 8);
-	s->cr0 = get(area, L_CR0, 8);
-	s->dr7 = get(area, L_DR7, 8);
-	s->dr6 = get(area, L_DR6, 8);
-	s->rflags = get(area, L_RFLAGS, 8);
-	s->rip = get(area, L_RIP, 8);
+	move(m, L_GDT + 4, 2, s->gdt.limit);
+	move(m, L_GDT + 8, 8, s->gdt.base);
+	move(m, L_IDT + 4, 2, s->idt.limit);
+	move(m, L_IDT + 8, 8, s->idt.base);
+	move_halt_and_shadow(m, L_AUTO_HALT, L_SHADOW, s);
+	move(m, L_EFER, 8, s->efer);
+	move(m, L_SMBASE, 4, s->smbase);
+	move(m, L_CR4, 8, s->cr4);
+	move(m, L_CR3, 8, s->cr3);
+	move(m, L_CR0, 8, s->cr0);
+	move(m, L_DR7, 8, s->dr7);
+	move(m, L_DR6, 8, s->dr6);
+	move(m, L_RFLAGS, 8, s->rflags);
+	move(m, L_RIP, 8, s->rip);
 }
 
 /* --- without --- */
 
-static void pack_old(const struct ost_smram *s, u8 *area)
+static void move_old(const struct move *m, struct ost_smram *s)
 {
 	unsigned int i;
 
 	for (i = 0; i < 8; i++)
-		put(area, O_GPR(i), s->gpr[i], 4);
+		move(m, O_GPR(i), 4, s->gpr[i]);
 	for (i = 0; i < OST_NR_SEGS; i++) {
-		put(area, old_segs[i].selector, s->seg[i].selector, 4);
-		put(area, old_segs[i].descriptor, (u32)pack_attributes(&s->seg[i]) << 8, 4);
-		put(area, old_segs[i].descriptor + 4, s->seg[i].limit, 4);
-		put(area, old_segs[i].descriptor + 8, s->seg[i].base, 4);
+		unsigned int at = old_segs[i].descriptor;
+
+		move(m, old_segs[i].selector, 2, s->seg[i].selector);
+		/* They are those of the descriptor's second half, in their places there. */
+		move_attributes(m, at + 1, &s->seg[i]);
+		move(m, at + 4, 4, s->seg[i].limit);
+		move(m, at + 8, 4, s->seg[i].base);
 	}
-	put(area, O_GDT, s->gdt.limit, 4);
-	put(area, O_GDT + 4, s->gdt.base, 4);
-	put(area, O_IDT, s->idt.limit, 4);
-	put(area, O_IDT + 4, s->idt.base, 4);
-	put(area, O_SMBASE, s->smbase, 4);
-	put(area, REVISION, REVISION_LEGACY, 4);
-	put(area, O_AUTO_HALT, s->auto_halt, 2);
-	put(area, O_SHADOW, s->shadow, 1);
-	put(area, O_CR4, s->cr4, 4);
-	put(area, O_DR7, s->dr7, 4);
-	put(area, O_DR6, s->dr6, 4);
-	put(area, O_EIP, s->rip, 4);
-	put(area, O_EFLAGS, s->rflags, 4);
-	put(area, O_CR3, s->cr3, 4);
-	put(area, O_CR0, s->cr0, 4);
+	move(m, O_GDT, 2, s->gdt.limit);
+	move(m, O_GDT + 4, 4, s->gdt.base);
+	move(m, O_IDT, 2, s->idt.limit);
+	move(m, O_IDT + 4, 4, s->idt.base);
+	move_halt_and_shadow(m, O_AUTO_HALT, O_SHADOW, s);
+	move(m, O_SMBASE, 4, s->smbase);
+	move(m, O_CR4, 4, s->cr4);
+	move(m, O_DR7, 4, s->dr7);
+	move(m, O_DR6, 4, s->dr6);
+	move(m, O_EIP, 4, s->rip);
+	move(m, O_EFLAGS, 4, s->rflags);
+	move(m, O_CR3, 4, s->cr3);
+	move(m, O_CR0, 4, s->cr0);
 }
 
-static void unpack_old(const u8 *area, struct ost_smram *s)
+static void move_all(bool long_layout, const struct move *m, struct ost_smram *s)
 {
-	unsigned int i;
-
-	for (i = 0; i < 8; i++)
-		s->gpr[i] = get(area, O_GPR(i), 4);
-	for (i = 0; i < OST_NR_SEGS; i++) {
-		s->seg[i].selector = get(area, old_segs[i].selector, 2);
-		unpack_attributes(get(area, old_segs[i].descriptor, 4) >> 8, &s->seg[i]);
-		s->seg[i].limit = get(area, old_segs[i].descriptor + 4, 4);
-		s->seg[i].base = get(area, old_segs[i].descriptor + 8, 4);
-	}
-	s->gdt.limit = get(area, O_GDT, 2);
-	s->gdt.base = get(area, O_GDT + 4, 4);
-	s->idt.limit = get(area, O_IDT, 2);
-	s->idt.base = get(area, O_IDT + 4, 4);
-	s->smbase = get(area, O_SMBASE, 4);
-	s->auto_halt = area[O_AUTO_HALT] & 1;
-	s->shadow = area[O_SHADOW] & 3;
-	s->cr4 = get(area, O_CR4, 4);
-	s->dr7 = get(area, O_DR7, 4);
-	s->dr6 = get(area, O_DR6, 4);
-	s->rip = get(area, O_EIP, 4);
-	s->rflags = get(area, O_EFLAGS, 4);
-	s->cr3 = get(area, O_CR3, 4);
-	s->cr0 = get(area, O_CR0, 4);
+	if (long_layout)
+		move_long(m, s);
+	else
+		move_old(m, s);
 }
 
 void ost_smram_pack(const struct ost_smram *s, bool long_layout, u8 area[OST_SMRAM_BYTES])
 {
+	const struct move m = { .area = area, .pack = true };
+	u32 revision = long_layout ? REVISION_LONG : REVISION_LEGACY;
+	struct ost_smram copy = *s;
+
 	memset(area, 0, OST_SMRAM_BYTES);
-	if (long_layout)
-		pack_long(s, area);
-	else
-		pack_old(s, area);
+	move_all(long_layout, &m, &copy);
+	move(&m, REVISION, 4, revision);
 }
 
 void ost_smram_unpack(const u8 area[OST_SMRAM_BYTES], bool long_layout, struct ost_smram *s)
 {
+	/* Nothing is written there on this way. */
+	const struct move m = { .area = (u8 *)area, .pack = false };
+
 	memset(s, 0, sizeof(*s));
-	if (long_layout)
-		unpack_long(area, s);
-	else
-		unpack_old(area, s);
+	move_all(long_layout, &m, s);
 }
