@@ -19,6 +19,7 @@ VENDOR   ?=
 JSON     ?=
 SAVE     ?=
 QUICK    ?=
+FOREIGN  ?=
 EMULATOR ?=
 SEED     ?=
 HOURS    ?= 1
@@ -89,8 +90,8 @@ fuzz: deps-build deps-fuzz		## The same for MINUTES=60 each; what they find stay
 	@selftests/run $(kernel-option) $(if $(T),--only '$(T)') --fuzz-minutes '$(MINUTES)' fuzz
 
 ## Measure. T=name measures rows of that name; VENDOR=, KERNEL=
-bench: deps-build deps-host	## Ostler and stock KVM, in instructions per operation. JSON=1; QUICK=1 without boots; SAVE=1 into docs
-	@selftests/bench/run $(bench-options) $(if $(JSON),--json) $(if $(SAVE),--save) $(if $(QUICK),--no-boot)
+bench: deps-build deps-host	## Ostler and stock KVM, in instructions per operation. JSON=1; QUICK=1 without boots; FOREIGN=1 under QEMU; SAVE=1 into docs
+	@selftests/bench/run $(if $(FOREIGN),--foreign) $(bench-options) $(if $(JSON),--json) $(if $(SAVE),--save) $(if $(QUICK),--no-boot)
 
 bench-check: deps-build deps-host	## Does any operation cost more than docs/performance.md says?
 	@selftests/bench/run --check $(bench-options)

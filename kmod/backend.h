@@ -141,6 +141,8 @@ struct ost_backend {
 	int (*get_cpl)(struct ost_vcpu *vcpu);
 	/* CS.L: in long mode, does it run 64-bit code? [vcpu] */
 	bool (*code64)(struct ost_vcpu *vcpu);
+	/* CS.D, and CS' base, for other code. [vcpu] */
+	bool (*code32)(struct ost_vcpu *vcpu, u32 *base);
 	/*
 	 * Values were checked by the core; the vendor stores them, updates dependent intercepts and
 	 * vcpu->regs[]. set_efer also switches what follows from EFER.LMA. [vcpu]

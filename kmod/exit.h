@@ -30,6 +30,8 @@ int ost_exit_ud(struct ost_vcpu *vcpu);
 
 int ost_exit_hlt(struct ost_vcpu *vcpu);
 int ost_exit_hypercall(struct ost_vcpu *vcpu);
+/* May the hypercall that has exited be answered with interrupts off? Any but those that sleep or may take long. */
+bool ost_hypercall_is_fast(struct ost_vcpu *vcpu);
 /* #UD of the guest's own */
 int ost_exit_undefined(struct ost_vcpu *vcpu);
 int ost_exit_xsetbv(struct ost_vcpu *vcpu);

@@ -140,6 +140,20 @@ int ost_exit_undefined(struct ost_vcpu *vcpu)
 	return ost_exit_ud(vcpu);
 }
 
+bool ost_hypercall_is_fast(struct ost_vcpu *vcpu)
+{
+	/* The upper half counts in 64-bit mode only; a number that is not in use there is answered likewise. */
+	switch ((u32)ost_reg(vcpu, OST_REG_RAX)) {
+	case KVM_HC_CLOCK_PAIRING:
+	case KVM_HC_SEND_IPI:
+	case KVM_HC_SCHED_YIELD:
+	case KVM_HC_MAP_GPA_RANGE:
+		return false;
+	default:
+		return true;
+	}
+}
+
 int ost_exit_hypercall(struct ost_vcpu *vcpu)
 {
 	struct call call;

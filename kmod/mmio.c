@@ -192,19 +192,39 @@ static bool is_this_access(struct ost_vcpu *vcpu, gpa_t gpa, enum ost_mmio_way w
 	return offset_in_page(linear) == offset_in_page(gpa);
 }
 
+/*
+ * Where the code at RIP is. Of other code than 64-bit code only 32-bit code will do; where its segments begin does
+ * not matter for is_this_access(), as long as that is at a page.
+ */
+static bool find_code(struct ost_vcpu *vcpu, bool mode64, u64 *linear)
+{
+	u64 rip = ost_rip(vcpu);
+	u32 base;
+
+	*linear = rip;
+	if (likely(mode64))
+		return true;
+	if (!ost_backend->code32(vcpu, &base) || rip > U32_MAX - OST_MOV_BYTES)
+		return false;
+	*linear = (u32)(base + rip);
+	return true;
+}
+
 int ost_mmio_mov(struct ost_vcpu *vcpu, gpa_t gpa, enum ost_mmio_way way)
 {
 	const struct ost_events *e = &vcpu->event;
+	bool mode64 = ost_mode64(vcpu);
 	u8 code[OST_PEEK_BYTES];
 	struct ost_mov mov;
+	u64 linear;
 
 	/* Delivery of an event has met device memory, or the instruction traps behind. */
 	if (e->exception.injected || e->interrupt.injected || e->nmi.injected ||
 	    (ost_rflags(vcpu) & X86_EFLAGS_TF))
 		return -EOPNOTSUPP;
 	BUILD_BUG_ON(OST_MOV_BYTES > OST_PEEK_BYTES);
-	if (!ost_mode64(vcpu) || !ost_peek_code(vcpu, ost_rip(vcpu), code) ||
-	    !ost_mov_decode(code, &mov) || !is_this_access(vcpu, gpa, way, &mov))
+	if (!find_code(vcpu, mode64, &linear) || !ost_peek_code(vcpu, linear, code) ||
+	    !ost_mov_decode(code, mode64, &mov) || !is_this_access(vcpu, gpa, way, &mov))
 		return -EOPNOTSUPP;
 	vcpu->stats.mmio_movs++;
 	return mov.store ? mov_store(vcpu, gpa, &mov) : mov_load(vcpu, gpa, &mov);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The MOVs by which 64-bit code reaches its devices, decoded at once. They are a handful of opcodes in
+ * The MOVs by which 64-bit and 32-bit code reaches its devices, decoded at once. They are a handful of opcodes in
  * their plain forms; for anything else ost_mov_decode() says no, and the whole decoder (decode.c) is for
  * that.
  */
@@ -48,7 +48,7 @@ static const u8 *decode_address(const u8 *p, u8 rex, struct ost_mov *mov)
 		}
 	} else if (rm == 5 && mod == 0) {
 		mov->base = OST_MOV_NONE;
-		mov->rip_relative = true;
+		mov->rip_relative = mov->mode64;
 		disp_len = 4;
 	}
 	if (mod == 1)
@@ -59,17 +59,28 @@ static const u8 *decode_address(const u8 *p, u8 rex, struct ost_mov *mov)
 	return p + disp_len;
 }
 
-bool ost_mov_decode(const u8 *bytes, struct ost_mov *mov)
+/* The address that stands behind the opcodes A0 to A3, with RAX. */
+static const u8 *decode_offset(const u8 *p, struct ost_mov *mov)
+{
+	mov->base = mov->index = OST_MOV_NONE;
+	mov->rip_relative = false;
+	mov->disp = get_signed(p, 4);
+	mov->reg = OST_RAX;
+	return p + 4;
+}
+
+bool ost_mov_decode(const u8 *bytes, bool mode64, struct ost_mov *mov)
 {
 	const u8 *p = bytes, *modrm;
 	u8 rex = 0, opcode, imm_len;
-	bool word;
+	bool word, offset = false;
 
 	word = *p == 0x66;
 	p += word;
-	if ((*p & 0xf0) == 0x40)
+	if (mode64 && (*p & 0xf0) == 0x40)
 		rex = *p++;
 	opcode = *p++;
+	mov->mode64 = mode64;
 	mov->zero_extend = false;
 	mov->immediate = false;
 	switch (opcode) {
@@ -82,6 +93,13 @@ bool ost_mov_decode(const u8 *bytes, struct ost_mov *mov)
 	case 0x8a:
 	case 0x8b:
 		mov->store = false;
+		break;
+	case 0xa0 ... 0xa3:
+		/* They have addresses of 64 bits in 64-bit code. */
+		if (mode64)
+			return false;
+		mov->store = opcode & 2;
+		offset = true;
 		break;
 	case 0x0f:
 		/* MOVZX */
@@ -101,6 +119,10 @@ bool ost_mov_decode(const u8 *bytes, struct ost_mov *mov)
 	else
 		mov->size = rex & REX_W ? 8 : word ? 2 : 4;
 
+	if (offset) {
+		mov->len = decode_offset(p, mov) - bytes;
+		return true;
+	}
 	modrm = p;
 	p = decode_address(modrm, rex, mov);
 	if (!p)
@@ -132,5 +154,5 @@ u64 ost_mov_address(const struct ost_mov *mov, const u64 *gpr, u64 rip)
 		address += gpr[mov->index] << mov->scale;
 	if (mov->rip_relative)
 		address += rip + mov->len;
-	return address;
+	return mov->mode64 ? address : (u32)address;
 }

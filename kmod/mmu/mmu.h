@@ -170,7 +170,7 @@ int ost_vcpu_cmpxchg(struct ost_vcpu *vcpu, gpa_t gpa, void *old, const void *ne
 /* What ost_peek_code() reads. */
 #define OST_PEEK_BYTES 16
 /*
- * The OST_PEEK_BYTES that begin at the linear address of code which this vCPU has just executed in long mode.
+ * The OST_PEEK_BYTES that begin at the linear address of code which this vCPU has just executed.
  * False where they can't be had at once: where they cross a page, are swapped out, or their translation has
  * changed; then a walk has to be made. Any context; by a thread of the owner's mm.
  */

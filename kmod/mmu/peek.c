@@ -6,6 +6,7 @@
  */
 #include <linux/mm.h>
 #include <linux/nospec.h>
+#include <linux/sizes.h>
 #include <linux/srcu.h>
 #include <linux/uaccess.h>
 #include <asm/pgtable_types.h>
@@ -44,7 +45,7 @@ fault:
 }
 
 /* Long mode only. */
-static __always_inline bool translate(struct ost_vcpu *vcpu, struct ost_memslots *slots, u64 linear,
+static __always_inline bool translate_long(struct ost_vcpu *vcpu, struct ost_memslots *slots, u64 linear,
 				      gpa_t *gpa)
 {
 	const u64 wanted = _PAGE_PRESENT | _PAGE_ACCESSED;
@@ -67,6 +68,67 @@ static __always_inline bool translate(struct ost_vcpu *vcpu, struct ost_memslots
 	return true;
 }
 
+static bool read32(const void __user *from, u64 *to)
+{
+	u32 val;
+
+	if (!from || __get_user(val, (const u32 __user *)from))
+		return false;
+	*to = val;
+	return true;
+}
+
+#define PAE_TABLE(cr3) ((cr3) & GENMASK_ULL(31, 5))
+#define PAGE_TABLE32(entry) ((entry) & GENMASK_ULL(31, 12))
+/* Bits 39:32 of a 4-MiB page's address (vol. 3A, table 4-4). */
+#define PSE36(entry) (((entry) >> 13 & 0xff) << 32)
+
+/* Without long mode. PDPTEs are taken from memory: the CPU's own are older only where the guest has forgotten CR3. */
+static bool translate_legacy(struct ost_vcpu *vcpu, struct ost_memslots *slots, u32 linear, gpa_t *gpa)
+{
+	const u64 wanted = _PAGE_PRESENT | _PAGE_ACCESSED;
+	u64 cr4 = ost_cr4(vcpu), entry;
+
+	if (!ost_paging(vcpu)) {
+		*gpa = linear;
+		return true;
+	}
+	if (cr4 & X86_CR4_PAE) {
+		if (!read(find(slots, PAE_TABLE(ost_cr3(vcpu)) + (linear >> 30) * 8), &entry, 1) ||
+		    !(entry & _PAGE_PRESENT) ||
+		    !read(find(slots, (entry & TABLE_ADDR) + (linear >> 21 & 511) * 8), &entry, 1) ||
+		    (entry & wanted) != wanted)
+			return false;
+		if (entry & _PAGE_PSE) {
+			*gpa = (entry & TABLE_ADDR & ~(u64)(SZ_2M - 1)) | (linear & (SZ_2M - 1));
+			return true;
+		}
+		if (!read(find(slots, (entry & TABLE_ADDR) + (linear >> 12 & 511) * 8), &entry, 1))
+			return false;
+	} else {
+		if (!read32(find(slots, PAGE_TABLE32(ost_cr3(vcpu)) + (linear >> 22) * 4), &entry) ||
+		    (entry & wanted) != wanted)
+			return false;
+		if ((entry & _PAGE_PSE) && (cr4 & X86_CR4_PSE)) {
+			*gpa = PSE36(entry) | (entry & GENMASK(31, 22)) | (linear & (SZ_4M - 1));
+			return true;
+		}
+		if (!read32(find(slots, PAGE_TABLE32(entry) + (linear >> 12 & 1023) * 4), &entry))
+			return false;
+	}
+	if ((entry & wanted) != wanted)
+		return false;
+	*gpa = (entry & TABLE_ADDR) | offset_in_page(linear);
+	return true;
+}
+
+static __always_inline bool translate(struct ost_vcpu *vcpu, struct ost_memslots *slots, u64 linear,
+				      gpa_t *gpa)
+{
+	return likely(ost_long_mode(vcpu)) ? translate_long(vcpu, slots, linear, gpa)
+					   : translate_legacy(vcpu, slots, linear, gpa);
+}
+
 bool ost_peek_code(struct ost_vcpu *vcpu, u64 linear, u8 *bytes)
 {
 	const u32 words = OST_PEEK_BYTES / sizeof(u64);
@@ -76,7 +138,7 @@ bool ost_peek_code(struct ost_vcpu *vcpu, u64 linear, u8 *bytes)
 	gpa_t gpa;
 	int srcu;
 
-	if (unlikely(offset_in_page(linear) > PAGE_SIZE - sizeof(code) || !ost_long_mode(vcpu)))
+	if (unlikely(offset_in_page(linear) > PAGE_SIZE - sizeof(code)))
 		return false;
 	srcu = srcu_read_lock(&vcpu->vm->srcu);
 	slots = ost_slots(vcpu->vm, vcpu->space);

@@ -44,6 +44,7 @@ const struct ost_backend ost_svm_backend = {
 	.set_dt = ost_svm_set_dt,
 	.get_cpl = ost_svm_get_cpl,
 	.code64 = ost_svm_code64,
+	.code32 = ost_svm_code32,
 	.set_cr0 = ost_svm_set_cr0,
 	.set_cr3 = ost_svm_set_cr3,
 	.set_cr4 = ost_svm_set_cr4,

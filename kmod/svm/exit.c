@@ -28,7 +28,7 @@
 /* --- instructions --- */
 
 /*
- * What exits stand for, for CPUs without NRIPS: where 64-bit code has that instruction behind nothing but
+ * What exits stand for, for CPUs without NRIPS: where the code has that instruction behind nothing but
  * prefixes, and the code can be had at once, its length is known without decoding.
  */
 static const struct {
@@ -48,14 +48,16 @@ static const struct {
 	[SVM_EXIT_XSETBV] = { 3, { 0x0f, 0x01, 0xd1 } },
 };
 
-static bool is_prefix(u8 byte)
+/* REX is one in 64-bit code only. */
+static bool is_prefix(u8 byte, bool mode64)
 {
 	switch (byte) {
+	case 0x40 ... 0x4f:
+		return mode64;
 	case 0x26:
 	case 0x2e:
 	case 0x36:
 	case 0x3e:
-	case 0x40 ... 0x4f:
 	case 0x64 ... 0x67:
 	case 0xf0:
 	case 0xf2:
@@ -69,14 +71,17 @@ static bool is_prefix(u8 byte)
 u64 ost_svm_peek_next_rip(struct ost_svm_vcpu *svm)
 {
 	struct ost_vcpu *vcpu = &svm->vcpu;
+	u64 linear = svm->exit_rip, next;
 	u32 code = vcpu->exit_index, i;
+	bool mode64 = ost_mode64(vcpu);
 	u8 bytes[OST_PEEK_BYTES];
 	u8 second;
 
-	if (code >= ARRAY_SIZE(opcodes) || !opcodes[code].len || !ost_mode64(vcpu) ||
-	    !ost_peek_code(vcpu, svm->exit_rip, bytes))
+	if (!mode64)
+		linear = (u32)(linear + svm->vmcb->save.cs.base);
+	if (code >= ARRAY_SIZE(opcodes) || !opcodes[code].len || !ost_peek_code(vcpu, linear, bytes))
 		return 0;
-	for (i = 0; unlikely(is_prefix(bytes[i])); i++)
+	for (i = 0; unlikely(is_prefix(bytes[i], mode64)); i++)
 		if (i == OST_PEEK_BYTES - sizeof(opcodes[code].opcode))
 			return 0;
 	second = opcodes[code].opcode[1];
@@ -86,7 +91,8 @@ u64 ost_svm_peek_next_rip(struct ost_svm_vcpu *svm)
 	    (opcodes[code].len > 1 && bytes[i + 1] != second) ||
 	    (opcodes[code].len > 2 && bytes[i + 2] != opcodes[code].opcode[2]))
 		return 0;
-	return svm->exit_rip + i + opcodes[code].len;
+	next = svm->exit_rip + i + opcodes[code].len;
+	return mode64 ? next : (u32)next;
 }
 
 int ost_svm_skip_instruction(struct ost_vcpu *vcpu)
@@ -291,6 +297,10 @@ enum ost_exit_fast ost_svm_handle_exit_fast(struct ost_vcpu *vcpu)
 		if ((svm->vmcb->control.exitinfo1 & 1) && !ost_msr_write_is_fast(vcpu))
 			return OST_EXIT_SLOW;
 		break;
+	case SVM_EXIT_VMMCALL:
+		if (!ost_hypercall_is_fast(vcpu))
+			return OST_EXIT_SLOW;
+		break;
 	case SVM_EXIT_CPUID:
 		break;
 	default:
@@ -302,7 +312,14 @@ enum ost_exit_fast ost_svm_handle_exit_fast(struct ost_vcpu *vcpu)
 		if (unlikely(!svm->next_rip))
 			return OST_EXIT_SLOW;
 	}
-	return ost_exit_fast(vcpu->exit_index == SVM_EXIT_CPUID ? ost_exit_cpuid(vcpu) : exit_msr(vcpu));
+	switch (vcpu->exit_index) {
+	case SVM_EXIT_CPUID:
+		return ost_exit_fast(ost_exit_cpuid(vcpu));
+	case SVM_EXIT_VMMCALL:
+		return ost_exit_fast(ost_exit_hypercall(vcpu));
+	default:
+		return ost_exit_fast(exit_msr(vcpu));
+	}
 }
 
 int ost_svm_handle_exit(struct ost_vcpu *vcpu)

@@ -223,6 +223,14 @@ bool ost_svm_code64(struct ost_vcpu *vcpu)
 	return to_svm(vcpu)->vmcb->save.cs.attrib & BIT(ATTR_L_SHIFT);
 }
 
+bool ost_svm_code32(struct ost_vcpu *vcpu, u32 *base)
+{
+	const struct ost_vmcb_seg *cs = &to_svm(vcpu)->vmcb->save.cs;
+
+	*base = cs->base;
+	return cs->attrib & BIT(ATTR_DB_SHIFT);
+}
+
 int ost_svm_get_cpl(struct ost_vcpu *vcpu)
 {
 	return to_svm(vcpu)->vmcb->save.cpl;

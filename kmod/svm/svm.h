@@ -184,6 +184,7 @@ void ost_svm_get_dt(struct ost_vcpu *vcpu, bool idt, struct kvm_dtable *out);
 void ost_svm_set_dt(struct ost_vcpu *vcpu, bool idt, const struct kvm_dtable *in);
 int ost_svm_get_cpl(struct ost_vcpu *vcpu);
 bool ost_svm_code64(struct ost_vcpu *vcpu);
+bool ost_svm_code32(struct ost_vcpu *vcpu, u32 *base);
 void ost_svm_set_cr0(struct ost_vcpu *vcpu, u64 cr0);
 void ost_svm_set_cr3(struct ost_vcpu *vcpu, u64 cr3);
 void ost_svm_set_cr4(struct ost_vcpu *vcpu, u64 cr4);

@@ -45,6 +45,7 @@ const struct ost_backend ost_vmx_backend = {
 	.set_dt = ost_vmx_set_dt,
 	.get_cpl = ost_vmx_get_cpl,
 	.code64 = ost_vmx_code64,
+	.code32 = ost_vmx_code32,
 	.set_cr0 = ost_vmx_set_cr0,
 	.set_cr3 = ost_vmx_set_cr3,
 	.set_cr4 = ost_vmx_set_cr4,

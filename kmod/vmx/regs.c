@@ -244,6 +244,14 @@ bool ost_vmx_code64(struct ost_vcpu *vcpu)
 	return ost_vmcs_get(to_vmx(vcpu), GUEST_CS_AR_BYTES) & VMX_AR_L_MASK;
 }
 
+bool ost_vmx_code32(struct ost_vcpu *vcpu, u32 *base)
+{
+	struct ost_vmx_vcpu *vmx = to_vmx(vcpu);
+
+	*base = ost_vmcs_get(vmx, GUEST_CS_BASE);
+	return ost_vmcs_get(vmx, GUEST_CS_AR_BYTES) & VMX_AR_DB_MASK;
+}
+
 /* --- control registers --- */
 
 static void set_reg(struct ost_vcpu *vcpu, int reg, u64 val)

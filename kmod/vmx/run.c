@@ -232,7 +232,8 @@ static enum ost_exit_fast no_entry(struct ost_vcpu *vcpu, u32 index)
 /* Does fast_exit() go to devices, eventfds and those whom they wake, and not to the vCPU and its timer alone? */
 static bool touches_others(u32 index)
 {
-	return index == EXIT_REASON_IO_INSTRUCTION || index == EXIT_REASON_APIC_WRITE;
+	return index == EXIT_REASON_IO_INSTRUCTION || index == EXIT_REASON_APIC_WRITE ||
+	       index == EXIT_REASON_VMCALL;
 }
 
 /* Exits that need nothing but this vCPU's state, of which there are many a second. */
@@ -243,6 +244,8 @@ static enum ost_exit_fast fast_exit(struct ost_vcpu *vcpu)
 		return ost_exit_fast(ost_exit_cpuid(vcpu));
 	case EXIT_REASON_IO_INSTRUCTION:
 		return ost_vmx_exit_io_fast(vcpu);
+	case EXIT_REASON_VMCALL:
+		return ost_hypercall_is_fast(vcpu) ? ost_exit_fast(ost_exit_hypercall(vcpu)) : OST_EXIT_SLOW;
 	case EXIT_REASON_MSR_READ:
 		return ost_exit_fast(ost_exit_rdmsr(vcpu));
 	case EXIT_REASON_MSR_WRITE:

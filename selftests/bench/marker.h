@@ -9,8 +9,15 @@
 #define MARKER_BEGIN 0x4f535401	/* set all counters to 0 */
 #define MARKER_END 0x4f535402	/* write them down */
 
-#define MARKER(which) asm volatile("nopl %c0(%%rax)" : : "i" (which) : "memory")
+/* The same bytes in 32-bit code. */
+#ifdef __x86_64__
+#define MARKER_BASE "%%rax"
+#else
+#define MARKER_BASE "%%eax"
+#endif
+#define MARKER(which) asm volatile("nopl %c0(" MARKER_BASE ")" : : "i" (which) : "memory")
 
+#if __STDC_HOSTED__		/* a bare guest has no <string.h>, and only executes markers */
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -23,5 +30,6 @@ static inline bool marker_is(const uint8_t *bytes, size_t len, uint32_t which)
 	return len == sizeof(opcode) + sizeof(which) && !memcmp(bytes, opcode, sizeof(opcode)) &&
 	       !memcmp(bytes + sizeof(opcode), &which, sizeof(which));
 }
+#endif
 
 #endif

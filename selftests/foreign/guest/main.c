@@ -6,6 +6,7 @@
  *   memoryN      writes N MiB again and again, and checks what it wrote before, until a key is typed
  *   screen       draws; draws more after a key; ends after another
  *   target       calls target() until a key is typed
+ *   costs        counts what operations cost (costs.c)
  *
  * It talks on COM1 and ends by EXIT_PORT.
  */
@@ -201,6 +202,8 @@ void guest_main(const struct multiboot *info)
 		memory(number(word + 6));
 	if (starts(word, "screen"))
 		screen();
+	if (starts(word, "costs"))
+		costs();
 	if (starts(word, "target"))
 		while (!typed())
 			target();

@@ -26,7 +26,7 @@ void print(const char *text)
 		put(*text++);
 }
 
-void print_number(const char *text, uint32_t value)
+void print_decimal(uint32_t value)
 {
 	char digits[11];
 	int i = sizeof(digits) - 1;
@@ -36,9 +36,14 @@ void print_number(const char *text, uint32_t value)
 		digits[--i] = '0' + value % 10;
 		value /= 10;
 	} while (value);
+	print(digits + i);
+}
+
+void print_number(const char *text, uint32_t value)
+{
 	print(text);
 	put(' ');
-	print(digits + i);
+	print_decimal(value);
 	put('\n');
 }
 

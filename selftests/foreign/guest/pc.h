@@ -74,7 +74,10 @@ static inline volatile uint32_t *lapic(uint32_t offset)
 	return (volatile uint32_t *)(0xfee00000 + offset);
 }
 
+void costs(void) __attribute__((noreturn));
+
 void print(const char *text);
+void print_decimal(uint32_t value);
 void print_number(const char *text, uint32_t value);	/* "text value\n" */
 bool typed(void);		/* has something arrived at COM1? It is left there. */
 char wait_key(void);

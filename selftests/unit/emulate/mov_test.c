@@ -8,11 +8,16 @@
 #include "emulate/mov.h"
 #include "tap.h"
 
-#define RIP 0x7fff12345000ull
+static bool mode64;
+
+static u64 rip(void)
+{
+	return mode64 ? 0x7fff12345000ull : 0x12345000;
+}
 
 static void get_segment(struct ost_emul *e, enum ost_emul_seg seg, struct kvm_segment *var)
 {
-	*var = (struct kvm_segment){ .limit = ~0u, .present = 1, .l = 1 };
+	*var = (struct kvm_segment){ .limit = ~0u, .present = 1, .s = 1, .l = mode64, .db = !mode64 };
 }
 
 static int no_fetch(struct ost_emul *e, u64 linear, void *buf, unsigned int len)
@@ -33,8 +38,8 @@ static int decode(const u8 *bytes)
 
 	ost_emul_init(&e, &ops, NULL);
 	e.cr0 = X86_CR0_PE;
-	e.efer = EFER_LMA;
-	e.rip = RIP;
+	e.efer = mode64 ? EFER_LMA : 0;
+	e.rip = rip();
 	for (i = 0; i < OST_NR_GPRS; i++)
 		e.gpr[i] = (u64)random() << 33 ^ (u64)random() << 11 ^ random();
 	ost_emul_begin(&e, bytes, OST_EMUL_MAX_LEN);
@@ -45,6 +50,8 @@ static bool is_mov(void)
 {
 	if (e.map == OST_MAP_0F)
 		return e.opcode == 0xb6 || e.opcode == 0xb7;
+	if (!mode64 && e.map == OST_MAP_1B && e.opcode >= 0xa0 && e.opcode <= 0xa3)
+		return true;
 	return e.map == OST_MAP_1B && ((e.opcode >= 0x88 && e.opcode <= 0x8b) ||
 				       ((e.opcode & ~1) == 0xc6 && !(e.modrm >> 3 & 7)));
 }
@@ -60,7 +67,7 @@ static void compare(const struct ost_mov *mov)
 	CHECK_EQ(mov->len, e.len);
 	CHECK_EQ(memory->kind, OST_OPND_MEM);
 	CHECK_EQ(mov->size, memory->bytes);
-	CHECK_EQ(ost_mov_address(mov, e.gpr, RIP), ost_emul_effective_address(&e));
+	CHECK_EQ(ost_mov_address(mov, e.gpr, rip()), ost_emul_effective_address(&e));
 	CHECK_EQ(mov->zero_extend, e.map == OST_MAP_0F);
 	if (mov->immediate) {
 		CHECK_EQ(mov->imm & ost_mask(mov->size), other->value & ost_mask(mov->size));
@@ -73,7 +80,7 @@ static void compare(const struct ost_mov *mov)
 /* Bytes that are often such an instruction. */
 static void make_bytes(u8 *bytes)
 {
-	static const u8 opcodes[] = { 0x88, 0x89, 0x8a, 0x8b, 0xc6, 0xc7, 0x0f, 0xa1, 0x03 };
+	static const u8 opcodes[] = { 0x88, 0x89, 0x8a, 0x8b, 0xc6, 0xc7, 0x0f, 0xa1, 0xa2, 0x03 };
 	static const u8 prefixes[] = { 0x66, 0x67, 0x64, 0xf0, 0xf3, 0x2e };
 	int i, n = 0;
 
@@ -98,7 +105,7 @@ static void test_takes_nothing_else(void)
 
 	for (i = 0; i < 1000000 && !tap_failed(); i++) {
 		make_bytes(bytes);
-		if (!ost_mov_decode(bytes, &mov))
+		if (!ost_mov_decode(bytes, mode64, &mov))
 			continue;
 		taken++;
 		CHECK_EQ(decode(bytes), OST_EMUL_OK);
@@ -125,7 +132,7 @@ static void test_takes_all_forms(void)
 		    (e.operand_prefix && e.map == OST_MAP_0F) || bytes[0] == 0x2e)
 			continue;
 		seen++;
-		CHECK_MSG(ost_mov_decode(bytes, &mov), "left out: %02x %02x %02x %02x", bytes[0],
+		CHECK_MSG(ost_mov_decode(bytes, mode64, &mov), "left out: %02x %02x %02x %02x", bytes[0],
 			  bytes[1], bytes[2], bytes[3]);
 	}
 	CHECK(seen > 100000);
@@ -135,7 +142,11 @@ int main(int argc, char **argv)
 {
 	tap_init(argc, argv);
 	srandom(1);
+	mode64 = true;
 	tap_run("mov: what it takes is what the decoder says", test_takes_nothing_else);
 	tap_run("mov: it takes all of its forms", test_takes_all_forms);
+	mode64 = false;
+	tap_run("mov: in 32-bit code, what it takes is what the decoder says", test_takes_nothing_else);
+	tap_run("mov: in 32-bit code, it takes all of its forms", test_takes_all_forms);
 	return tap_done();
 }
