@@ -4,6 +4,7 @@
  */
 #include "bench.h"
 
+#include <stdbool.h>
 #include <sys/eventfd.h>
 
 #define LAPIC_GPA	0xfee00000UL
@@ -24,6 +25,10 @@ GUEST_CODE(deadline, 64,
 	   LOOP("rdtsc\n shlq $32, %rdx\n orq %rdx, %rax\n addq %rdi, %rax\n movq %rax, %rdx\n"
 		"shrq $32, %rdx\n movl $0x6e0, %ecx\n wrmsr"));
 GUEST_CODE(read, 64, LOOP("movl (%rsi), %eax"));
+/* The same bytes, counted down in 32-bit code. */
+GUEST_CODE(cpuid32, 32, LOOP("xorl %eax, %eax\n xorl %ecx, %ecx\n cpuid"));
+GUEST_CODE(read32, 32, LOOP("movl (%esi), %eax"));
+GUEST_CODE(hypercall, 64, LOOP("movl $-1, %eax\n vmcall"));
 GUEST_CODE(write, 64, LOOP("movl %edi, (%rsi)"));
 GUEST_CODE(out, 64, LOOP("outw %ax, $0x20"));
 
@@ -35,7 +40,25 @@ struct exit {
 	uint64_t rsi, rdi;
 	unsigned int event;		/* flags of an ioeventfd at rsi */
 	unsigned int event_size;
+	bool code32;			/* without paging */
 };
+
+#define CR0_PE 1
+#define CR0_ET 0x10
+
+static int leave_long_mode(struct vcpu *vcpu)
+{
+	struct kvm_sregs sregs;
+
+	if (ioctl(vcpu->fd, KVM_GET_SREGS, &sregs))
+		return -1;
+	sregs.cs.l = 0;
+	sregs.cs.db = 1;
+	sregs.cr0 = CR0_PE | CR0_ET;
+	sregs.cr4 = 0;
+	sregs.efer = 0;
+	return ioctl(vcpu->fd, KVM_SET_SREGS, &sregs);
+}
 
 static int add_ioeventfd(struct bench *b, const struct exit *e)
 {
@@ -54,6 +77,8 @@ static int setup(struct bench *b)
 	if (bench_open(b, e->flags))
 		return -1;
 	vm_copy_in(&b->vm, VM_CODE_GPA, e->start, e->end - e->start);
+	if (e->code32 && leave_long_mode(b->vcpu))
+		return -1;
 	return e->event_size ? add_ioeventfd(b, e) : 0;
 }
 
@@ -83,9 +108,13 @@ static int run(struct bench *b, unsigned int n)
 
 const struct row exit_rows[] = {
 	EXIT("cpuid", prepare, CODE(cpuid)),
+	EXIT("cpuid_32", prepare, CODE(cpuid32), .code32 = true),
+	EXIT("hypercall", prepare, CODE(hypercall)),
 	EXIT("rdmsr", prepare, CODE(rdmsr)),
 	EXIT("wrmsr_deadline", prepare_deadline, CODE(deadline), .flags = VM_IRQCHIP),
 	EXIT("lapic_read", prepare, CODE(read), .flags = VM_IRQCHIP, .rsi = LAPIC_GPA + LAPIC_TMCCT),
+	EXIT("lapic_read_32", prepare, CODE(read32), .flags = VM_IRQCHIP, .rsi = LAPIC_GPA + LAPIC_TMCCT,
+	     .code32 = true),
 	EXIT("lapic_write", prepare, CODE(write), .flags = VM_IRQCHIP, .rsi = LAPIC_GPA + LAPIC_LINT0,
 	     .rdi = 0x10700),
 	EXIT("ioapic_read", prepare, CODE(read), .flags = VM_IRQCHIP, .rsi = IOAPIC_GPA + IOAPIC_WINDOW),
