@@ -356,12 +356,17 @@ static void collect(struct ost_vcpu *vcpu)
 
 bool ost_lapic_covers(struct ost_vcpu *vcpu, gpa_t gpa)
 {
-	return vcpu->apic->mode == OST_APIC_XAPIC &&
-	       gpa >> PAGE_SHIFT == vcpu->apic_base >> PAGE_SHIFT;
+	return gpa >> PAGE_SHIFT == vcpu->apic_base >> PAGE_SHIFT &&
+	       (vcpu->apic->mode == OST_APIC_XAPIC ||
+		ost_has_quirk(vcpu->vm, KVM_X86_QUIRK_LAPIC_MMIO_HOLE));
 }
 
 int ost_lapic_mmio_read(struct ost_vcpu *vcpu, u32 offset, u32 len, void *val)
 {
+	if (unlikely(vcpu->apic->mode != OST_APIC_XAPIC)) {
+		memset(val, 0xff, len);
+		return 0;
+	}
 	collect(vcpu);
 	ost_lapic_page_read(vcpu->apic, offset, len, val);
 	return 0;
@@ -369,6 +374,8 @@ int ost_lapic_mmio_read(struct ost_vcpu *vcpu, u32 offset, u32 len, void *val)
 
 int ost_lapic_mmio_write(struct ost_vcpu *vcpu, u32 offset, u32 len, const void *val)
 {
+	if (unlikely(vcpu->apic->mode != OST_APIC_XAPIC))
+		return 0;
 	ost_lapic_page_write(apic_for_write(vcpu), offset, len, val);
 	publish_changes(vcpu);
 	return 0;
