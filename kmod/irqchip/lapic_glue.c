@@ -608,6 +608,9 @@ void ost_lapic_accept_init_sipi(struct ost_vcpu *vcpu)
 		clear_bit(OST_SIPI_PENDING, &vcpu->pending_init_sipi);
 		return;
 	}
+	/* An SMI goes before an INIT (SDM vol. 3A, table 6-2), also one that has yet to wait; RSM asks for this again. */
+	if (unlikely(ost_smi_behind_event(vcpu)) && READ_ONCE(vcpu->mp_state) == KVM_MP_STATE_RUNNABLE)
+		return;
 	if (test_and_clear_bit(OST_INIT_PENDING, &vcpu->pending_init_sipi)) {
 		ost_vcpu_reset(vcpu, true);
 		/* The boot CPU goes on at the reset vector, the others wait for a SIPI. */
