@@ -7,7 +7,8 @@
 
 /* KVM_CAP_DISABLE_QUIRKS2: the ABI's quirks that there are here. */
 #define OST_QUIRKS                                                                                    \
-	(KVM_X86_QUIRK_LINT0_REENABLED | KVM_X86_QUIRK_MISC_ENABLE_NO_MWAIT |                         \
+	(KVM_X86_QUIRK_LINT0_REENABLED | KVM_X86_QUIRK_LAPIC_MMIO_HOLE |                              \
+	 KVM_X86_QUIRK_MISC_ENABLE_NO_MWAIT |                                                         \
 	 KVM_X86_QUIRK_FIX_HYPERCALL_INSN | KVM_X86_QUIRK_MWAIT_NEVER_UD_FAULTS)
 
 struct ost_vcpu;

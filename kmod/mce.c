@@ -47,15 +47,38 @@ int ost_mce_read(struct ost_vcpu *vcpu, u32 index, u64 *data, bool host)
 	return 0;
 }
 
+/* Offsets in a bank. */
+enum { CTL, STATUS, ADDR, MISC };
+
+/* Linux leaves one error out of all: bit 0 of Intel's bank 0, bit 10 of AMD's bank 4. */
+static bool ctl_valid(u64 data)
+{
+	return !data || !~(data | BIT_ULL(0) | BIT_ULL(10));
+}
+
+/*
+ * By the manual (SDM vol. 3B, 15.3.2) the guest clears STATUS, ADDR and MISC by 0 and gets #GP for all else, while
+ * CTL's other values are for the CPU's model to say. AMD's CPUs let ADDR and MISC be written (APM vol. 2, 9.3.2),
+ * which hypervisors have told guests of either vendor, and only all ones or none be written to CTL.
+ */
+static bool bank_takes(const struct ost_vcpu *vcpu, u32 i, u64 data)
+{
+	switch (i % 4) {
+	case CTL:
+		return ctl_valid(data);
+	case STATUS:
+		return !data || (vcpu->msr.hwcr & OST_HWCR_MC_STATUS_WR_EN);
+	default:
+		return true;
+	}
+}
+
 static int write_bank(struct ost_vcpu *vcpu, u32 i, u64 data, bool host)
 {
-	bool writable = host || (vcpu->msr.hwcr & OST_HWCR_MC_STATUS_WR_EN);
-
 	if (i >= 4 * nr_banks(vcpu))
 		return 1;
 	i = array_index_nospec(i, ARRAY_SIZE(vcpu->msr.mce_banks));
-	/* CTL takes any bits, of which each turns an error on; the others are cleared by 0 (SDM vol. 3B, 15.3.2). */
-	if (i % 4 && data && !writable)
+	if (!host && !bank_takes(vcpu, i, data))
 		return 1;
 	vcpu->msr.mce_banks[i] = data;
 	return 0;
@@ -89,9 +112,6 @@ int ost_mce_write(struct ost_vcpu *vcpu, u32 index, u64 data, bool host)
  */
 #define SUPPORTED (MCG_CTL_P | MCG_SER_P)
 #define EXT_COUNT_MASK GENMASK_ULL(23, 16)
-
-/* Offsets in a bank. */
-enum { CTL, STATUS, ADDR, MISC };
 
 u64 ost_mce_cap_supported(void)
 {

@@ -31,6 +31,10 @@
 
 #define NO_FEATURE OST_NR_FEATURES
 
+/* Hyper-V's (TLFS 12.7.1 and 10.3.5). */
+#define MSR_HV_REFERENCE_TSC 0x40000021
+#define MSR_HV_VP_ASSIST_PAGE 0x40000073
+
 struct row {
 	u32 first, last;
 	u32 flags;
@@ -320,14 +324,17 @@ static int write_misc_enable(struct ost_vcpu *vcpu, u32 index, u64 data, bool ho
 	return 0;
 }
 
-/* Of performance counters, which there are none of. */
-static int read_perf_capabilities(struct ost_vcpu *vcpu, u32 index, u64 *data, bool host)
+/*
+ * What there is not, but VMMs carry to and fro as 0 without asking: capabilities of performance counters; QEMU's
+ * hv_vapic and hv_time, of which guests are told nothing without KVM_CAP_HYPERV.
+ */
+static int read_hosts_zero(struct ost_vcpu *vcpu, u32 index, u64 *data, bool host)
 {
 	*data = 0;
 	return !host;
 }
 
-static int write_perf_capabilities(struct ost_vcpu *vcpu, u32 index, u64 data, bool host)
+static int write_hosts_zero(struct ost_vcpu *vcpu, u32 index, u64 data, bool host)
 {
 	return !host || data;
 }
@@ -551,13 +558,15 @@ static const struct row table[] = {
 	{ MSR_IA32_CR_PAT, MSR_IA32_CR_PAT, SAVED, NO_FEATURE, read_pat, write_pat },
 	{ MSR_MTRRdefType, MSR_MTRRdefType, SAVED, OST_F_MTRR, ost_mtrr_read, ost_mtrr_write },
 	{ MSR_IA32_PERF_CAPABILITIES, MSR_IA32_PERF_CAPABILITIES, FEATURE, NO_FEATURE,
-	  read_perf_capabilities, write_perf_capabilities },
+	  read_hosts_zero, write_hosts_zero },
 	{ MSR_IA32_MC0_CTL, MSR_IA32_MCx_MISC(OST_MAX_MCE_BANKS - 1), 0, NO_FEATURE, ost_mce_read,
 	  ost_mce_write },
 	{ MSR_IA32_TSC_DEADLINE, MSR_IA32_TSC_DEADLINE, SAVED, OST_F_TSC_DEADLINE,
 	  read_tsc_deadline, write_tsc_deadline },
 	{ APIC_BASE_MSR, APIC_BASE_MSR + 0xff, 0, OST_F_X2APIC, read_x2apic, write_x2apic },
 	{ MSR_IA32_XSS, MSR_IA32_XSS, SAVED, OST_F_XSAVES, read_xss, write_zero },
+	{ MSR_HV_REFERENCE_TSC, MSR_HV_REFERENCE_TSC, 0, NO_FEATURE, read_hosts_zero, write_hosts_zero },
+	{ MSR_HV_VP_ASSIST_PAGE, MSR_HV_VP_ASSIST_PAGE, 0, NO_FEATURE, read_hosts_zero, write_hosts_zero },
 	{ MSR_KVM_WALL_CLOCK_NEW, MSR_KVM_SYSTEM_TIME_NEW, SAVED, NO_FEATURE, read_kvmclock,
 	  write_kvmclock },
 	{ MSR_KVM_ASYNC_PF_EN, MSR_KVM_ASYNC_PF_EN, SAVED, NO_FEATURE, ost_apf_msr_read,

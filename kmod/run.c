@@ -130,10 +130,16 @@ static bool event_waits(struct ost_vcpu *vcpu)
 	return ost_events_wake(vcpu);
 }
 
+/* A kick is for the guest's HLT, not for one of its SMM's handler. */
+static bool kick_waits(struct ost_vcpu *vcpu)
+{
+	return READ_ONCE(vcpu->pv.unhalted) && !vcpu->smm.active;
+}
+
 /* Would something take the vCPU out of HLT? */
 static bool wakes_from_halt(struct ost_vcpu *vcpu)
 {
-	return READ_ONCE(vcpu->pv.unhalted) || event_waits(vcpu);
+	return kick_waits(vcpu) || event_waits(vcpu);
 }
 
 bool ost_vcpu_runnable(struct ost_vcpu *vcpu)
@@ -246,7 +252,7 @@ static int wait_runnable(struct ost_vcpu *vcpu)
 	if (unlikely(ost_request_take(vcpu, OST_REQ_APF)))
 		ost_apf_ready(vcpu);
 	if (READ_ONCE(vcpu->mp_state) == KVM_MP_STATE_HALTED && wakes_from_halt(vcpu)) {
-		bool kicked = xchg(&vcpu->pv.unhalted, false);
+		bool kicked = kick_waits(vcpu) && xchg(&vcpu->pv.unhalted, false);
 
 		/* Whom a kick has woken too does not go back behind the SMI. */
 		vcpu->smm.from_halt = !kicked && ost_smi_wakes(vcpu);

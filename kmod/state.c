@@ -274,7 +274,7 @@ int ost_get_mp_state(struct ost_vcpu *vcpu, struct kvm_mp_state *out)
 		ost_lapic_accept_init_sipi(vcpu);
 	out->mp_state = READ_ONCE(vcpu->mp_state);
 	/* So is a kick that has not taken it out of HLT yet. */
-	if (out->mp_state == KVM_MP_STATE_HALTED && READ_ONCE(vcpu->pv.unhalted))
+	if (out->mp_state == KVM_MP_STATE_HALTED && READ_ONCE(vcpu->pv.unhalted) && !vcpu->smm.active)
 		out->mp_state = KVM_MP_STATE_RUNNABLE;
 	return 0;
 }

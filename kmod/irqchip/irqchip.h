@@ -152,7 +152,11 @@ void ost_lapic_reset(struct ost_vcpu *vcpu, bool init_event);
 void ost_lapic_get(struct ost_vcpu *vcpu, struct kvm_lapic_state *out);
 int ost_lapic_set(struct ost_vcpu *vcpu, const struct kvm_lapic_state *in);
 
-/* Is gpa in this vCPU's enabled xAPIC page? */
+/*
+ * Is gpa in this vCPU's page? Also where the LAPIC does not listen there, as it is off or in x2APIC mode: then
+ * it is a hole that reads as all ones, and not the VMM's (who takes writes to it for MSIs), unless the VMM has
+ * disabled KVM_X86_QUIRK_LAPIC_MMIO_HOLE.
+ */
 bool ost_lapic_covers(struct ost_vcpu *vcpu, gpa_t gpa);
 /*
  * Register access through the page (offset 0..0xfff; 0 always) and x2APIC MSRs (0x800..0x8ff).

@@ -356,12 +356,17 @@ static void collect(struct ost_vcpu *vcpu)
 
 bool ost_lapic_covers(struct ost_vcpu *vcpu, gpa_t gpa)
 {
-	return vcpu->apic->mode == OST_APIC_XAPIC &&
-	       gpa >> PAGE_SHIFT == vcpu->apic_base >> PAGE_SHIFT;
+	return gpa >> PAGE_SHIFT == vcpu->apic_base >> PAGE_SHIFT &&
+	       (vcpu->apic->mode == OST_APIC_XAPIC ||
+		ost_has_quirk(vcpu->vm, KVM_X86_QUIRK_LAPIC_MMIO_HOLE));
 }
 
 int ost_lapic_mmio_read(struct ost_vcpu *vcpu, u32 offset, u32 len, void *val)
 {
+	if (unlikely(vcpu->apic->mode != OST_APIC_XAPIC)) {
+		memset(val, 0xff, len);
+		return 0;
+	}
 	collect(vcpu);
 	ost_lapic_page_read(vcpu->apic, offset, len, val);
 	return 0;
@@ -369,6 +374,8 @@ int ost_lapic_mmio_read(struct ost_vcpu *vcpu, u32 offset, u32 len, void *val)
 
 int ost_lapic_mmio_write(struct ost_vcpu *vcpu, u32 offset, u32 len, const void *val)
 {
+	if (unlikely(vcpu->apic->mode != OST_APIC_XAPIC))
+		return 0;
 	ost_lapic_page_write(apic_for_write(vcpu), offset, len, val);
 	publish_changes(vcpu);
 	return 0;
@@ -601,6 +608,9 @@ void ost_lapic_accept_init_sipi(struct ost_vcpu *vcpu)
 		clear_bit(OST_SIPI_PENDING, &vcpu->pending_init_sipi);
 		return;
 	}
+	/* An SMI goes before an INIT (SDM vol. 3A, table 6-2), also one that has yet to wait; RSM asks for this again. */
+	if (unlikely(ost_smi_behind_event(vcpu)) && READ_ONCE(vcpu->mp_state) == KVM_MP_STATE_RUNNABLE)
+		return;
 	if (test_and_clear_bit(OST_INIT_PENDING, &vcpu->pending_init_sipi)) {
 		ost_vcpu_reset(vcpu, true);
 		/* The boot CPU goes on at the reset vector, the others wait for a SIPI. */

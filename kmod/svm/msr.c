@@ -66,12 +66,21 @@ static const u32 direct_msrs[] = {
 	MSR_IA32_SYSENTER_CS, MSR_IA32_SYSENTER_ESP, MSR_IA32_SYSENTER_EIP,
 };
 
+/* The CPU keeps 32 bits of these; a guest that was told of another vendor's, which keeps 64, has them by exits. */
+static bool is_wide(struct ost_svm_vcpu *svm, u32 index)
+{
+	return (index == MSR_IA32_SYSENTER_ESP || index == MSR_IA32_SYSENTER_EIP) &&
+	       !ost_has(&svm->vcpu, AMD);
+}
+
 void ost_svm_update_msrpm(struct ost_svm_vcpu *svm)
 {
 	int i;
 
 	for (i = 0; i < ARRAY_SIZE(direct_msrs); i++)
 		intercept_msr(svm, direct_msrs[i], false);
+	for (i = MSR_IA32_SYSENTER_ESP; i <= MSR_IA32_SYSENTER_EIP; i++)
+		intercept_msr(svm, i, is_wide(svm, i));
 	intercept_msr(svm, MSR_IA32_SPEC_CTRL, !svm->vcpu.spec_ctrl_direct);
 	ost_vmcb_dirty(svm->vmcb, CLEAN_PERMISSIONS);
 }
@@ -119,6 +128,8 @@ int ost_svm_get_msr(struct ost_vcpu *vcpu, u32 index, u64 *data)
 
 	if (field) {
 		*data = *field;
+		if (is_wide(svm, index))
+			*data = (u32)*data | (u64)svm->sysenter_high[index - MSR_IA32_SYSENTER_ESP] << 32;
 		return 0;
 	}
 	switch (index) {
@@ -152,6 +163,8 @@ int ost_svm_set_msr(struct ost_vcpu *vcpu, u32 index, u64 data)
 
 	if (field) {
 		*field = data;
+		if (is_wide(svm, index))
+			svm->sysenter_high[index - MSR_IA32_SYSENTER_ESP] = data >> 32;
 		if (index == MSR_IA32_CR_PAT) {
 			vcpu->pat = data;
 			ost_vmcb_dirty(svm->vmcb, CLEAN_NP);

@@ -92,6 +92,7 @@ struct ost_svm_vcpu {
 	bool event_given;		/* EVENTINJ was valid at the last entry */
 	bool soft_moved;		/* RIP was moved from soft_rip for a software event in EVENTINJ */
 	bool stepped;			/* the last entry had nmi_step set */
+	u32 sysenter_high[2];		/* of SYSENTER_ESP and SYSENTER_EIP: msr.c */
 	u64 soft_rip;
 	u64 nmi_iret_rip;
 	u64 step_rip, step_rflags;	/* at the entry that had nmi_step set */

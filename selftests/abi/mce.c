@@ -3,6 +3,7 @@
 #include <asm/processor-flags.h>
 
 #include "kselftest_harness.h"
+#include "msr_guest.h"
 #include "vm.h"
 
 /* SDM vol. 3B, 15.3 */
@@ -207,6 +208,39 @@ TEST_F(mce, control_registers)
 	/* All or none. */
 	EXPECT_EQ(0, vcpu_set_msr(self->vcpu, MCG_CTL, 5));
 	EXPECT_EQ(1, vcpu_set_msr(self->vcpu, MCG_CTL, ~0ULL));
+}
+
+/* What the guest itself may write to a bank. */
+TEST_F(mce, guests_writes)
+{
+	static const uint64_t any[] = { 0, ~0ULL, 0xaaaaaaaaaaaaaaaaULL };
+	struct vcpu *vcpu = self->vcpu;
+	uint64_t value;
+
+	ASSERT_EQ(0, msr_guest_load(&self->vm, vcpu));
+	for (int bank = 0; bank < NR_BANKS; bank++) {
+		for (int i = 0; i < 3; i++) {
+			EXPECT_EQ(GUEST_DONE, msr_guest_write(vcpu, MC_ADDR(bank), any[i]));
+			EXPECT_EQ(GUEST_DONE, msr_guest_read(vcpu, MC_ADDR(bank), &value));
+			EXPECT_EQ(any[i], value);
+			EXPECT_EQ(GUEST_DONE, msr_guest_write(vcpu, MC_MISC(bank), any[i]));
+			EXPECT_EQ(GUEST_DONE, msr_guest_read(vcpu, MC_MISC(bank), &value));
+			EXPECT_EQ(any[i], value);
+			EXPECT_EQ(i ? GUEST_GP : GUEST_DONE, msr_guest_write(vcpu, MC_STATUS(bank), any[i]));
+			EXPECT_EQ(i == 2 ? GUEST_GP : GUEST_DONE, msr_guest_write(vcpu, MC_CTL(bank), any[i]));
+		}
+		/* Linux does without one error of some banks. */
+		EXPECT_EQ(GUEST_DONE, msr_guest_write(vcpu, MC_CTL(bank), ~1ULL));
+		EXPECT_EQ(GUEST_DONE, msr_guest_write(vcpu, MC_CTL(bank), ~(1ULL << 10)));
+		EXPECT_EQ(GUEST_DONE, msr_guest_read(vcpu, MC_CTL(bank), &value));
+		EXPECT_EQ(~(1ULL << 10), value);
+		EXPECT_EQ(GUEST_GP, msr_guest_write(vcpu, MC_CTL(bank), ~2ULL));
+		/* As the VMM restores what it has read. */
+		EXPECT_EQ(1, vcpu_set_msr(vcpu, MC_STATUS(bank), VAL | UC));
+		EXPECT_EQ(1, vcpu_set_msr(vcpu, MC_ADDR(bank), 0x1000));
+	}
+	EXPECT_EQ(GUEST_GP, msr_guest_read(vcpu, MC_CTL(NR_BANKS), &value));
+	EXPECT_EQ(GUEST_GP, msr_guest_write(vcpu, MC_MISC(NR_BANKS), 0));
 }
 
 TEST_HARNESS_MAIN

@@ -2,6 +2,7 @@
 /* GET_MSRS and SET_MSRS: they go as far as they can and say how far. */
 #include <cpuid.h>
 #include "kselftest_harness.h"
+#include "msr_guest.h"
 #include "vm.h"
 
 #define MSR_TSC			0x10
@@ -260,6 +261,62 @@ TEST_F(msrs, places_to_keep_values)
 		EXPECT_EQ(1, vcpu_set_msr(self->vcpu, kept[i].index, kept[i].other)) TH_LOG("0x%x", kept[i].index);
 		ASSERT_EQ(1, vcpu_get_msr(self->vcpu, kept[i].index, &value));
 		EXPECT_EQ(kept[i].other, value) TH_LOG("0x%x", kept[i].index);
+	}
+}
+
+/* A guest that was told of Intel's CPU has registers of 64 bits also on AMD's, which needs an exit. */
+TEST_F(msrs, sysenter_of_another_vendor)
+{
+	const uint64_t address = 0x123456789abc;
+	struct kvm_cpuid2 *cpuid = cpuid_supported(self->vm.sys_fd);
+	struct kvm_cpuid_entry2 *leaf0;
+	uint64_t value;
+	long exits;
+
+	ASSERT_NE(NULL, cpuid);
+	leaf0 = cpuid_find(cpuid, 0, 0);
+	ASSERT_NE(NULL, leaf0);
+	leaf0->ebx = 0x756e6547;
+	leaf0->edx = 0x49656e69;
+	leaf0->ecx = 0x6c65746e;
+	ASSERT_EQ(0, ioctl(self->vcpu->fd, KVM_SET_CPUID2, cpuid));
+	free(cpuid);
+	ASSERT_EQ(0, msr_guest_load(&self->vm, self->vcpu));
+	for (uint32_t index = MSR_SYSENTER_ESP; index <= MSR_SYSENTER_EIP; index++) {
+		exits = vm_counter("exit:MSR");
+		EXPECT_EQ(GUEST_DONE, msr_guest_write(self->vcpu, index, address + index));
+		EXPECT_EQ(GUEST_DONE, msr_guest_read(self->vcpu, index, &value));
+		EXPECT_EQ(address + index, value);
+		ASSERT_EQ(1, vcpu_get_msr(self->vcpu, index, &value));
+		EXPECT_EQ(address + index, value);
+		/* The emulated CPU keeps 64 bits anyway. */
+		if (cpu_is_amd() && !dev_is_reference())
+			EXPECT_EQ(exits + 2, vm_counter("exit:MSR"));
+		/* The stock module takes it as AMD's CPUs do, and makes it canonical. */
+		if (!dev_is_reference())
+			EXPECT_EQ(GUEST_GP, msr_guest_write(self->vcpu, index, 1ULL << 63));
+		ASSERT_EQ(1, vcpu_set_msr(self->vcpu, index, ~address));
+		EXPECT_EQ(GUEST_DONE, msr_guest_read(self->vcpu, index, &value));
+		EXPECT_EQ(~address, value);
+	}
+}
+
+/* QEMU sets them to 0 where it was told of hv_time and hv_vapic, whether there is anything of Hyper-V or not. */
+TEST_F(msrs, hyperv_is_off)
+{
+	static const uint32_t indices[] = { 0x40000021, 0x40000073 };
+	uint64_t value;
+
+	ASSERT_EQ(0, msr_guest_load(&self->vm, self->vcpu));
+	for (int i = 0; i < 2; i++) {
+		EXPECT_EQ(1, vcpu_set_msr(self->vcpu, indices[i], 0));
+		ASSERT_EQ(1, vcpu_get_msr(self->vcpu, indices[i], &value));
+		EXPECT_EQ(0, value);
+		if (has_cap(&self->vm, KVM_CAP_HYPERV))
+			continue;
+		EXPECT_EQ(0, vcpu_set_msr(self->vcpu, indices[i], 1));
+		EXPECT_EQ(GUEST_GP, msr_guest_read(self->vcpu, indices[i], &value));
+		EXPECT_EQ(GUEST_GP, msr_guest_write(self->vcpu, indices[i], 0));
 	}
 }
 

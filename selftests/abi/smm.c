@@ -21,6 +21,25 @@ GUEST_CODE(halts, 16,
 	   "1: movw 0x5000, %ax\n"
 	   "outw %ax, $0x3f\n"
 	   "jmp 1b\n");
+/* A handler that halts in between. */
+GUEST_CODE(halting_handler, 16,
+	   "movw 0x5000, %ax\n"
+	   "outw %ax, $0x80\n"
+	   "hlt\n"
+	   "outw %ax, $0x81\n"
+	   "rsm\n");
+/* KVM_HC_KICK_CPU of the vCPU with id 0. */
+GUEST_CODE(kicks, 16,
+	   "movl $5, %eax\n"
+	   "xorl %ebx, %ebx\n"
+	   "xorl %ecx, %ecx\n"
+	   "vmmcall\n"
+	   "outw %ax, $0x3f\n");
+GUEST_CODE(nmi_handler, 16,
+	   "movw %cs, %ax\n"
+	   "outw %ax, $0x40\n"
+	   "outw %ax, $0x41\n"
+	   "iretw\n");
 /* At the reset vector. */
 GUEST_CODE(reset, 16,
 	   "movw $0x99, %ax\n"
@@ -386,21 +405,27 @@ TEST_F(smm, another_smi_waits)
 
 TEST_F(smm, nmis_wait)
 {
+	static const uint16_t vector[2] = { 0x9000, 0 };
+
 	start_16(self, spin16, handler);
+	vm_load(&self->vm, 0x9000, nmi_handler);
+	vm_copy_in(&self->vm, 4 * 2, vector, sizeof(vector));
 	ASSERT_EQ(OUTSIDE, next_out(self->vcpu));
 	ASSERT_EQ(0, smi(self->vcpu));
 	ASSERT_EQ(INSIDE, next_out(self->vcpu));
 	EXPECT_EQ(1, events_of(self->vcpu).nmi.masked);
 	ASSERT_EQ(0, ioctl(self->vcpu->fd, KVM_NMI, 0));
-	EXPECT_EQ(OUT(PORT_VECTOR, 2), next_out(self->vcpu));
+	EXPECT_EQ(OUT(PORT_VECTOR, 0), next_out(self->vcpu));
 	EXPECT_FALSE(in_smm(self->vcpu));
-	/* And in its handler, where they are blocked anyway, they stay so behind SMM. */
+	/* And in its handler, where they are blocked anyway, they stay so behind SMM: it goes on to its end first. */
 	ASSERT_EQ(0, smi(self->vcpu));
 	ASSERT_EQ(INSIDE, next_out(self->vcpu));
 	EXPECT_EQ(1, events_of(self->vcpu).smi.smm_inside_nmi);
 	ASSERT_EQ(0, ioctl(self->vcpu->fd, KVM_NMI, 0));
-	self->vcpu->run->immediate_exit = 0;
-	EXPECT_EQ(OUT(PORT_VECTOR, 2), next_out(self->vcpu));
+	EXPECT_EQ(OUT(PORT_VECTOR + 1, 0), next_out(self->vcpu));
+	EXPECT_EQ(1, events_of(self->vcpu).nmi.masked);
+	EXPECT_EQ(OUT(PORT_VECTOR, 0), next_out(self->vcpu));
+	EXPECT_EQ(OUT(PORT_VECTOR + 1, 0), next_out(self->vcpu));
 	EXPECT_EQ(OUTSIDE, next_out(self->vcpu));
 	EXPECT_EQ(0, events_of(self->vcpu).nmi.masked);
 }
@@ -469,6 +494,37 @@ TEST_F(smm, init_waits)
 	munmap(rom, VM_PAGE_SIZE);
 }
 
+/* An SMI goes before an INIT, also when it waits for an event's delivery. */
+TEST_F(smm, init_beside_an_smi_that_waits)
+{
+	uint8_t *rom = page_alloc(VM_PAGE_SIZE);
+	struct kvm_vcpu_events ev;
+	struct kvm_regs regs;
+
+	if (dev_is_reference())
+		SKIP(return, "its INIT drops the SMI");
+	ASSERT_NE(NULL, rom);
+	memcpy(rom + 0xff0, reset_start, reset_end - reset_start);
+	ASSERT_EQ(0, vm_set_slot(&self->vm, 1, 0, 0xfffff000, VM_PAGE_SIZE, rom));
+	start_16(self, spin16, handler);
+	ASSERT_EQ(0, ioctl(self->vcpu->fd, KVM_GET_REGS, &regs));
+	regs.rflags |= X86_EFLAGS_IF;
+	ASSERT_EQ(0, ioctl(self->vcpu->fd, KVM_SET_REGS, &regs));
+	ev = events_of(self->vcpu);
+	ev.flags = 0;
+	ev.interrupt.injected = 1;
+	ev.interrupt.nr = 0x31;
+	ASSERT_EQ(0, set_events(self->vcpu, &ev));
+	ASSERT_EQ(0, smi(self->vcpu));
+	ASSERT_EQ(1, send_msi(&self->vm, 5));
+	EXPECT_EQ(INSIDE, next_out(self->vcpu));
+	EXPECT_EQ(0xa000ULL - 16 * 0x31, area(self->smram, 0xff78, 8));
+	EXPECT_EQ(1, events_of(self->vcpu).smi.latched_init);
+	EXPECT_EQ(OUT(PORT_GUEST, 0x99), next_out(self->vcpu));
+	EXPECT_FALSE(in_smm(self->vcpu));
+	munmap(rom, VM_PAGE_SIZE);
+}
+
 static void nothing(int sig)
 {
 	(void)sig;
@@ -523,15 +579,46 @@ TEST_F(smm, halted)
 	EXPECT_EQ(OUTSIDE, next_out(self->vcpu));
 }
 
-/* A shadow of STI's is the same behind SMM. */
+/* A kick is for the HLT that is outside, and waits until that goes on; the handler's is none of its business. */
+TEST_F(smm, kicked_inside)
+{
+	struct kvm_mp_state runnable = { KVM_MP_STATE_RUNNABLE };
+	struct vcpu *other = vm_add_vcpu(&self->vm);
+
+	if (dev_is_reference())
+		SKIP(return, "it knows no auto-halt restart");
+	ASSERT_NE(NULL, other);
+	start_16(self, halts, halting_handler);
+	ASSERT_TRUE(stays_inside(self->vcpu, 200));
+	ASSERT_EQ(KVM_MP_STATE_HALTED, mp_state(self->vcpu));
+	ASSERT_EQ(0, smi(self->vcpu));
+	ASSERT_EQ(INSIDE, next_out(self->vcpu));
+	vm_load(&self->vm, 0x9800, kicks);
+	ASSERT_EQ(0, vcpu_cpuid_all(&self->vm, other));
+	ASSERT_EQ(0, ioctl(other->fd, KVM_SET_MP_STATE, &runnable));
+	ASSERT_EQ(0, vcpu_real_mode(other, 0x9800));
+	ASSERT_EQ(OUT(PORT_GUEST, 0), next_out(other));
+	EXPECT_TRUE(stays_inside(self->vcpu, 200));
+	EXPECT_TRUE(in_smm(self->vcpu));
+	ASSERT_EQ(KVM_MP_STATE_HALTED, mp_state(self->vcpu));
+	ASSERT_EQ(0, ioctl(self->vcpu->fd, KVM_SET_MP_STATE, &runnable));
+	EXPECT_EQ(PORT_SMM + 1, next_out(self->vcpu) >> 16);
+	EXPECT_EQ(OUTSIDE, next_out(self->vcpu));
+}
+
+/* A shadow of STI's is the same behind SMM: an interrupt that waits lets one instruction go before. */
 TEST_F(smm, interrupt_shadow)
 {
+	struct kvm_msi irq = { .address_lo = 0xfee00000, .data = 0x31 };
 	struct kvm_vcpu_events ev;
 	struct kvm_regs regs;
 
 	if (dev_is_reference())
 		SKIP(return, "older versions forget it");
 	start_16(self, spin16, handler);
+	/* Turns the LAPIC on: no one takes this one. */
+	ASSERT_LE(0, send_msi(&self->vm, 6));
+	ASSERT_EQ(1, ioctl(self->vm.fd, KVM_SIGNAL_MSI, &irq));
 	ASSERT_EQ(0, ioctl(self->vcpu->fd, KVM_GET_REGS, &regs));
 	regs.rflags |= X86_EFLAGS_IF;
 	ASSERT_EQ(0, ioctl(self->vcpu->fd, KVM_SET_REGS, &regs));
@@ -543,7 +630,11 @@ TEST_F(smm, interrupt_shadow)
 	ASSERT_EQ(INSIDE, next_out(self->vcpu));
 	EXPECT_EQ(0, events_of(self->vcpu).interrupt.shadow);
 	EXPECT_NE(0ULL, area(self->smram, 0xfecb, 1) & KVM_X86_SHADOW_INT_STI);
-	EXPECT_EQ(OUTSIDE, next_out(self->vcpu));
+	EXPECT_EQ(OUT(PORT_VECTOR, 0x31), next_out(self->vcpu));
+	ASSERT_EQ(0, ioctl(self->vcpu->fd, KVM_GET_REGS, &regs));
+	/* The guest's first instruction is three bytes long; what it has read the handler has written over. */
+	EXPECT_EQ(VM_CODE_GPA + 3, *(uint16_t *)(self->vm.mem + (uint16_t)regs.rsp));
+	EXPECT_EQ(OUT(PORT_GUEST, 0x31), next_out(self->vcpu));
 }
 
 /* --- the VMM's hand --- */

@@ -266,6 +266,9 @@ TEST_F(virtual_apic, no_page_in_x2apic_mode)
 {
 	EXPECT_EQ(0x50014, read_version(&self->vm, self->vcpu, LAPIC_GPA));
 	ASSERT_EQ(0, use_x2apic(self->vcpu));
+	/* A hole, until the VMM wants to have it. */
+	EXPECT_EQ(0xffffffff, read_version(&self->vm, self->vcpu, LAPIC_GPA));
+	ASSERT_EQ(0, enable_cap(self->vm.fd, KVM_CAP_DISABLE_QUIRKS2, KVM_X86_QUIRK_LAPIC_MMIO_HOLE));
 	EXPECT_EQ(-1, read_version(&self->vm, self->vcpu, LAPIC_GPA));
 }
 

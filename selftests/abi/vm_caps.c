@@ -4,6 +4,9 @@
 #include "msr_guest.h"
 
 #define MSR_PLATFORM_INFO	0xce
+#define MSR_APIC_BASE		0x1b
+#define APIC_ENABLED		(1ULL << 11)
+#define APIC_X2APIC		(1ULL << 10)
 #define APIC_LVT0		0x350
 #define MSR_MISC_ENABLE		0x1a0
 #define MISC_ENABLE_MWAIT	(1u << 18)
@@ -144,6 +147,47 @@ TEST_F(vm_caps, quirk_mwait)
 	EXPECT_EQ(0u, has_mwait(vcpu));
 	/* #UD without an IDT */
 	EXPECT_EQ(KVM_EXIT_SHUTDOWN, vcpu_run(vcpu));
+}
+
+GUEST_CODE(touch_page, 64,
+	   "movl $0xfee00030, %ebx\n"
+	   "1: movl $0xffffffff, 0x50(%rbx)\n"
+	   "movl (%rbx), %eax\n"
+	   "outl %eax, $0x10\n"
+	   "jmp 1b\n");
+
+/* A LAPIC that is off or in x2APIC mode leaves a hole where its page was. */
+TEST_F(vm_caps, quirk_lapic_hole)
+{
+	int quirks = has_cap(&self->vm, KVM_CAP_DISABLE_QUIRKS2);
+	struct vcpu *vcpu = vm_add_vcpu(&self->vm);
+	uint64_t base;
+
+	ASSERT_NE(NULL, vcpu);
+	ASSERT_EQ(KVM_X86_QUIRK_LAPIC_MMIO_HOLE, quirks & KVM_X86_QUIRK_LAPIC_MMIO_HOLE);
+	ASSERT_EQ(0, vcpu_cpuid_all(&self->vm, vcpu));
+	vm_load(&self->vm, VM_CODE_GPA, touch_page);
+	ASSERT_EQ(0, vcpu_long_mode(&self->vm, vcpu, VM_CODE_GPA));
+	ASSERT_EQ(1, vcpu_get_msr(vcpu, MSR_APIC_BASE, &base));
+	EXPECT_EQ(KVM_EXIT_IO, vcpu_run(vcpu));
+	EXPECT_EQ(0x14u, *(uint32_t *)io_data(vcpu) & 0xff);
+	/* Off, and in x2APIC mode. */
+	for (int mode = 0; mode < 2; mode++) {
+		ASSERT_EQ(1, vcpu_set_msr(vcpu, MSR_APIC_BASE, mode ? base | APIC_X2APIC : base & ~APIC_ENABLED));
+		ASSERT_EQ(KVM_EXIT_IO, vcpu_run(vcpu));
+		EXPECT_EQ(~0u, *(uint32_t *)io_data(vcpu));
+	}
+	/* Without the quirk it is the VMM's. */
+	ASSERT_EQ(0, enable_cap(self->vm.fd, KVM_CAP_DISABLE_QUIRKS2, KVM_X86_QUIRK_LAPIC_MMIO_HOLE));
+	ASSERT_EQ(KVM_EXIT_MMIO, vcpu_run(vcpu));
+	EXPECT_EQ(0xfee00080ULL, vcpu->run->mmio.phys_addr);
+	EXPECT_EQ(1, vcpu->run->mmio.is_write);
+	ASSERT_EQ(KVM_EXIT_MMIO, vcpu_run(vcpu));
+	EXPECT_EQ(0xfee00030ULL, vcpu->run->mmio.phys_addr);
+	EXPECT_EQ(0, vcpu->run->mmio.is_write);
+	*(uint32_t *)vcpu->run->mmio.data = 0x12345678;
+	ASSERT_EQ(KVM_EXIT_IO, vcpu_run(vcpu));
+	EXPECT_EQ(0x12345678u, *(uint32_t *)io_data(vcpu));
 }
 
 TEST_F(vm_caps, tsc_frequency)
