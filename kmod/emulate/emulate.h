@@ -216,6 +216,13 @@ struct ost_emul_ops {
 	 */
 	int (*get_vec)(struct ost_emul *e, unsigned int nr, void *buf, unsigned int len);
 	int (*set_vec)(struct ost_emul *e, unsigned int nr, const void *buf, unsigned int len);
+
+	/*
+	 * MMX register nr, 0-7, and whether an unmasked x87 exception waits, which #MF is to tell first. Setting leaves
+	 * the x87 state as MMX instructions do; so it does with NULL, which sets no register.
+	 */
+	int (*get_mmx)(struct ost_emul *e, unsigned int nr, u64 *val, bool *exception);
+	int (*set_mmx)(struct ost_emul *e, unsigned int nr, const u64 *val);
 };
 
 enum ost_emul_operand_kind {
