@@ -517,6 +517,18 @@ static int emul_set_vec(struct ost_emul *e, unsigned int nr, const void *buf, un
 	return OST_EMUL_OK;
 }
 
+static int emul_get_mmx(struct ost_emul *e, unsigned int nr, u64 *val, bool *exception)
+{
+	*exception = ost_fpu_get_mmx(vcpu_of(e), nr, val);
+	return OST_EMUL_OK;
+}
+
+static int emul_set_mmx(struct ost_emul *e, unsigned int nr, const u64 *val)
+{
+	ost_fpu_set_mmx(vcpu_of(e), nr, val);
+	return OST_EMUL_OK;
+}
+
 static const struct ost_emul_ops emul_ops = {
 	.fetch = emul_fetch,
 	.read = emul_read,
@@ -545,6 +557,8 @@ static const struct ost_emul_ops emul_ops = {
 	.leave_smm = emul_leave_smm,
 	.get_vec = emul_get_vec,
 	.set_vec = emul_set_vec,
+	.get_mmx = emul_get_mmx,
+	.set_mmx = emul_set_mmx,
 };
 
 void ost_emulation_init(struct ost_vcpu *vcpu)

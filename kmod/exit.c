@@ -88,6 +88,9 @@ int ost_exit_hlt(struct ost_vcpu *vcpu)
 
 int ost_exit_xsetbv(struct ost_vcpu *vcpu)
 {
+	/* Looked at before the exit by CPUs, and not by QEMU's. */
+	if (unlikely(!(ost_cr4(vcpu) & X86_CR4_OSXSAVE)))
+		return ost_exit_ud(vcpu);
 	/* AMD's exit comes before the check of the privilege level (APM vol. 2, table 15-7). */
 	if (static_call(ost_get_cpl)(vcpu) ||
 	    ost_set_xcr(vcpu, ost_reg(vcpu, OST_REG_RCX), ost_edx_eax(vcpu)))

@@ -34,6 +34,9 @@ int ost_exit_hypercall(struct ost_vcpu *vcpu);
 bool ost_hypercall_is_fast(struct ost_vcpu *vcpu);
 /* #UD of the guest's own */
 int ost_exit_undefined(struct ost_vcpu *vcpu);
+
+/* A #UD of an AMD guest's on another's CPU: true if it was a SYSCALL, with what came of it in *r (syscall.c). */
+bool ost_foreign_syscall(struct ost_vcpu *vcpu, int *r);
 int ost_exit_xsetbv(struct ost_vcpu *vcpu);
 int ost_exit_rdpmc(struct ost_vcpu *vcpu);
 /* MONITOR or MWAIT. */

@@ -516,3 +516,53 @@ void ost_fpu_set_vec(struct ost_vcpu *vcpu, int reg, const void *in, u32 size, b
 	}
 	vec_end(vcpu, loaded);
 }
+
+/* --- MMX --- */
+
+#define FSW_ES BIT(7)		/* an unmasked exception waits */
+#define FSW_TOP_SHIFT 11
+#define FSW_TOP (7 << FSW_TOP_SHIFT)
+#define ST_BYTES 16		/* of a register in the image */
+
+/* MMn is register n, and the image has them in the stack's order (SDM vol. 1, 10.5.1.1). */
+static u8 *mmx_register(struct fxregs_state *fx, int reg)
+{
+	int top = (fx->swd & FSW_TOP) >> FSW_TOP_SHIFT;
+
+	return (u8 *)fx->st_space + ST_BYTES * ((reg - top) & 7);
+}
+
+bool ost_fpu_get_mmx(struct ost_vcpu *vcpu, int reg, u64 *val)
+{
+	struct xregs_state *image = vcpu->fpu.image;
+	bool loaded = vec_begin(vcpu), exception;
+
+	materialise(image, XFEATURE_MASK_FP);
+	memcpy(val, mmx_register(&image->i387, reg), sizeof(*val));
+	exception = image->i387.swd & FSW_ES;
+	vec_end(vcpu, loaded);
+	return exception;
+}
+
+void ost_fpu_set_mmx(struct ost_vcpu *vcpu, int reg, const u64 *val)
+{
+	struct xregs_state *image = vcpu->fpu.image;
+	struct fxregs_state *fx = &image->i387;
+	bool loaded = vec_begin(vcpu);
+	u8 regs[8][ST_BYTES];
+	int i;
+
+	materialise(image, XFEATURE_MASK_FP);
+	/* Behind an MMX instruction the stack's top is 0 and all registers are valid (SDM vol. 1, 9.6.2). */
+	for (i = 0; i < 8; i++)
+		memcpy(regs[i], mmx_register(fx, i), ST_BYTES);
+	memcpy(fx->st_space, regs, sizeof(regs));
+	fx->swd &= ~FSW_TOP;
+	fx->twd = 0xff;
+	if (val) {
+		memcpy(mmx_register(fx, reg), val, sizeof(*val));
+		/* Sign and exponent */
+		memset(mmx_register(fx, reg) + sizeof(*val), 0xff, 2);
+	}
+	vec_end(vcpu, loaded);
+}

@@ -76,4 +76,8 @@ int ost_fpu_set_xsave(struct ost_vcpu *vcpu, const void *in, u32 size);
 void ost_fpu_get_vec(struct ost_vcpu *vcpu, int reg, void *out, u32 size);
 void ost_fpu_set_vec(struct ost_vcpu *vcpu, int reg, const void *in, u32 size, bool zero_upper);
 
+/* And MMX registers, as in emulate.h: answers whether an x87 exception waits. [vcpu or atomic] */
+bool ost_fpu_get_mmx(struct ost_vcpu *vcpu, int reg, u64 *val);
+void ost_fpu_set_mmx(struct ost_vcpu *vcpu, int reg, const u64 *val);
+
 #endif

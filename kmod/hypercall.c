@@ -132,11 +132,15 @@ static bool fix_instruction(struct ost_vcpu *vcpu)
 
 int ost_exit_undefined(struct ost_vcpu *vcpu)
 {
+	int r;
+
 	/* On VT-x this is how RSM exits. */
 	if (unlikely(vcpu->smm.active) && ost_insn_len(vcpu, OST_INSN_RSM))
 		return ost_emulate_instruction(vcpu);
 	if (ost_has_quirk(vcpu->vm, KVM_X86_QUIRK_FIX_HYPERCALL_INSN) && fix_instruction(vcpu))
 		return OST_RUN;
+	if (ost_foreign_syscall(vcpu, &r))
+		return r;
 	return ost_exit_ud(vcpu);
 }
 

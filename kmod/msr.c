@@ -584,6 +584,8 @@ static const struct row table[] = {
 	{ MSR_FS_BASE, MSR_GS_BASE, 0, NO_FEATURE, read_backend, write_address },
 	{ MSR_KERNEL_GS_BASE, MSR_KERNEL_GS_BASE, SAVED, NO_FEATURE, read_backend, write_address },
 	{ MSR_TSC_AUX, MSR_TSC_AUX, SAVED, NO_FEATURE, read_tsc_aux, write_tsc_aux },
+	/* No bit of CPUID tells of these counters, which every AMD CPU has: they stand still (APM vol. 2, 13.2.1). */
+	{ MSR_K7_EVNTSEL0, MSR_K7_PERFCTR3, AMD, NO_FEATURE, read_zero, write_ignored },
 	/* Memory map of AMD's firmware; Linux reads it without asking whether it is there. */
 	{ MSR_AMD64_SYSCFG, MSR_AMD64_SYSCFG, AMD, NO_FEATURE, read_zero, write_zero },
 	{ MSR_K7_HWCR, MSR_K7_HWCR, SAVED | AMD, NO_FEATURE, read_hwcr, write_hwcr },

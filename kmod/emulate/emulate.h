@@ -102,7 +102,7 @@ enum ost_emul_id {
 	OST_INSN_POPF, OST_INSN_PUSHF, OST_INSN_RDMSR, OST_INSN_RDPMC, OST_INSN_RDPRU,
 	OST_INSN_RDTSC, OST_INSN_RDTSCP, OST_INSN_RSM, OST_INSN_SGDT, OST_INSN_SIDT,
 	OST_INSN_SKINIT, OST_INSN_SLDT, OST_INSN_SMSW, OST_INSN_STGI, OST_INSN_STI,
-	OST_INSN_STR, OST_INSN_TLBSYNC, OST_INSN_VMCALL, OST_INSN_VMLOAD, OST_INSN_VMMCALL,
+	OST_INSN_STR, OST_INSN_SYSCALL, OST_INSN_TLBSYNC, OST_INSN_VMCALL, OST_INSN_VMLOAD, OST_INSN_VMMCALL,
 	OST_INSN_VMRUN, OST_INSN_VMSAVE, OST_INSN_WBINVD, OST_INSN_WBNOINVD, OST_INSN_WRMSR,
 	OST_INSN_XGETBV, OST_INSN_XSETBV,
 };
@@ -216,6 +216,13 @@ struct ost_emul_ops {
 	 */
 	int (*get_vec)(struct ost_emul *e, unsigned int nr, void *buf, unsigned int len);
 	int (*set_vec)(struct ost_emul *e, unsigned int nr, const void *buf, unsigned int len);
+
+	/*
+	 * MMX register nr, 0-7, and whether an unmasked x87 exception waits, which #MF is to tell first. Setting leaves
+	 * the x87 state as MMX instructions do; so it does with NULL, which sets no register.
+	 */
+	int (*get_mmx)(struct ost_emul *e, unsigned int nr, u64 *val, bool *exception);
+	int (*set_mmx)(struct ost_emul *e, unsigned int nr, const u64 *val);
 };
 
 enum ost_emul_operand_kind {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Far jumps, calls and returns, and software interrupts, as real mode has them; far jumps, calls
- * and returns also in virtual-8086 mode, which has the same. Protected mode's, with gates and
- * privilege changes, run on the CPU and are not executed here.
+ * Far jumps, calls and returns, and software interrupts. Protected mode's are executed as far as they
+ * stay at their privilege level, for the sake of a pointer or a stack in device memory; gates, task
+ * switches, returns to an outer level and interrupts run on the CPU alone.
  */
 #include "internal.h"
 
@@ -11,28 +11,97 @@ static bool has_real_segments(const struct ost_emul *e)
 	return e->mode == OST_EMUL_REAL || e->mode == OST_EMUL_VM86;
 }
 
-/* CS:RIP; nothing may fail after it. */
-static int load_cs_ip(struct ost_emul *e, u16 selector, u64 offset)
+/* Where a far transfer goes, found and checked before anything changes. */
+struct target {
+	struct kvm_segment cs;
+	u64 offset;
+	u64 linear, desc; /* of the descriptor, in protected mode */
+};
+
+/*
+ * The code segment of a far transfer within CPL, by a return or not (SDM vol. 2A, JMP and CALL; vol. 2B, RET: their
+ * pseudocode).
+ */
+static int find_code_segment(struct ost_emul *e, u16 selector, bool returns, struct target *t)
 {
-	struct kvm_segment cs = *ost_emul_segment(e, OST_CS);
+	unsigned int cpl = ost_emul_cpl(e), rpl = OST_SELECTOR_RPL(selector);
+	bool conforming, allowed;
 	int ret;
 
-	if (offset > cs.limit)
+	if (!OST_SELECTOR_ERROR(selector))
 		return ost_emul_gp(e, 0);
-	cs.selector = selector;
-	cs.base = (u32)selector << 4;
-	ret = e->ops->set_segment ? e->ops->set_segment(e, OST_CS, &cs) : OST_EMUL_UNHANDLEABLE;
+	ret = ost_emul_find_descriptor(e, selector, 8, &t->linear);
+	if (ret == OST_EMUL_OK)
+		ret = ost_emul_read_linear(e, t->linear, &t->desc, 8, OST_EMUL_ACCESS_SYSTEM);
 	if (ret != OST_EMUL_OK)
 		return ret;
-	e->rip = offset;
+	ost_emul_unpack(t->desc, selector, &t->cs);
+	if (returns && rpl > cpl)
+		return OST_EMUL_UNHANDLEABLE;
+	/* A gate or a TSS. */
+	if (!returns && !t->cs.s)
+		return OST_EMUL_UNHANDLEABLE;
+	conforming = t->cs.type & 4;
+	if (returns)
+		allowed = rpl == cpl && (conforming ? t->cs.dpl <= rpl : t->cs.dpl == rpl);
+	else
+		allowed = conforming ? t->cs.dpl <= cpl : rpl <= cpl && t->cs.dpl == cpl;
+	if (!allowed || !t->cs.s || !(t->cs.type & 8) ||
+	    (e->efer & EFER_LMA && t->cs.l && t->cs.db))
+		return ost_emul_gp(e, OST_SELECTOR_ERROR(selector));
+	if (!t->cs.present)
+		return ost_emul_raise(e, OST_VEC_NP, true, OST_SELECTOR_ERROR(selector));
+	t->cs.selector = OST_SELECTOR_ERROR(selector) | cpl;
+	return OST_EMUL_OK;
+}
+
+static int find_target(struct ost_emul *e, u16 selector, u64 offset, bool returns, struct target *t)
+{
+	bool long_mode = false;
+	int ret;
+
+	t->offset = offset;
+	if (has_real_segments(e)) {
+		t->cs = *ost_emul_segment(e, OST_CS);
+		t->cs.selector = selector;
+		t->cs.base = (u32)selector << 4;
+	} else {
+		ret = find_code_segment(e, selector, returns, t);
+		if (ret != OST_EMUL_OK)
+			return ret;
+		long_mode = e->efer & EFER_LMA && t->cs.l;
+	}
+	if (long_mode ? !ost_emul_canonical(e, offset) : offset > t->cs.limit)
+		return ost_emul_gp(e, 0);
+	return OST_EMUL_OK;
+}
+
+/* Nothing may fail behind it. */
+static int go_to(struct ost_emul *e, struct target *t)
+{
+	int ret = OST_EMUL_OK;
+
+	if (!has_real_segments(e)) {
+		ret = ost_emul_update_descriptor(e, t->linear, t->desc, t->desc | OST_DESC_ACCESSED);
+		t->cs.type |= 1;
+	}
+	if (ret == OST_EMUL_OK)
+		ret = ost_emul_set_segment(e, OST_CS, &t->cs);
+	if (ret != OST_EMUL_OK)
+		return ret;
+	e->rip = t->offset;
 	e->jumped = true;
 	return OST_EMUL_OK;
 }
 
-/* The far pointer of the operand, immediate or in memory. */
+/*
+ * The far pointer of the operand, immediate or in memory. With REX.W it has 64 bits of offset, as on Intel's CPUs; AMD's
+ * ignore the prefix, but software that meets the emulator expects KVM's, which does not.
+ */
 static int far_target(struct ost_emul *e, u16 *selector, u64 *offset)
 {
-	u64 pointer = 0;
+	unsigned int bytes = e->operand_size;
+	u8 pointer[8 + 2];
 	int ret;
 
 	if (e->op[0].kind == OST_OPND_FAR) {
@@ -40,62 +109,75 @@ static int far_target(struct ost_emul *e, u16 *selector, u64 *offset)
 		*offset = e->op[0].value;
 		return OST_EMUL_OK;
 	}
-	ret = ost_emul_read(e, e->mem.seg, e->mem_offset, &pointer, 2 + e->operand_size, false);
-	*offset = pointer & ost_mask(e->operand_size);
-	*selector = pointer >> (8 * e->operand_size);
-	return ret;
+	ret = ost_emul_read(e, e->mem.seg, e->mem_offset, pointer, bytes + 2, false);
+	if (ret != OST_EMUL_OK)
+		return ret;
+	*offset = 0;
+	memcpy(offset, pointer, bytes);
+	memcpy(selector, pointer + bytes, 2);
+	return OST_EMUL_OK;
 }
 
 int ost_exec_jmp_far(struct ost_emul *e)
 {
+	struct target t;
 	u16 selector;
 	u64 offset;
 	int ret;
 
-	if (!has_real_segments(e))
-		return OST_EMUL_UNHANDLEABLE;
 	ret = far_target(e, &selector, &offset);
-	return ret == OST_EMUL_OK ? load_cs_ip(e, selector, offset) : ret;
+	if (ret == OST_EMUL_OK)
+		ret = find_target(e, selector, offset, false, &t);
+	return ret == OST_EMUL_OK ? go_to(e, &t) : ret;
 }
 
 int ost_exec_call_far(struct ost_emul *e)
 {
 	unsigned int bytes = e->operand_size;
 	u64 next = ost_emul_next_rip(e), selector_slot;
-	u8 frame[2 * 4];
+	u8 frame[2 * 8];
+	struct target t;
 	u16 selector;
 	u64 offset;
 	int ret;
 
-	if (!has_real_segments(e))
-		return OST_EMUL_UNHANDLEABLE;
 	ret = far_target(e, &selector, &offset);
+	if (ret == OST_EMUL_OK)
+		ret = find_target(e, selector, offset, false, &t);
 	if (ret != OST_EMUL_OK)
 		return ret;
-	if (offset > ost_emul_segment(e, OST_CS)->limit)
-		return ost_emul_gp(e, 0);
 	selector_slot = ost_emul_segment(e, OST_CS)->selector;
 	memcpy(frame, &next, bytes);
 	memcpy(frame + bytes, &selector_slot, bytes);
 	ret = ost_emul_push_block(e, frame, 2 * bytes);
-	return ret == OST_EMUL_OK ? load_cs_ip(e, selector, offset) : ret;
+	return ret == OST_EMUL_OK ? go_to(e, &t) : ret;
 }
 
 int ost_exec_ret_far(struct ost_emul *e)
 {
 	u64 offset, selector;
+	struct target t;
 	int ret;
 
-	if (!has_real_segments(e))
-		return OST_EMUL_UNHANDLEABLE;
 	ret = ost_emul_pop(e, &offset, e->operand_size);
 	if (ret == OST_EMUL_OK)
 		ret = ost_emul_pop(e, &selector, e->operand_size);
+	if (ret == OST_EMUL_OK)
+		ret = find_target(e, selector, offset, true, &t);
 	if (ret != OST_EMUL_OK)
 		return ret;
 	if (e->op[0].kind == OST_OPND_IMM)
 		ost_emul_set_rsp(e, e->gpr[OST_RSP] + e->op[0].value);
-	return load_cs_ip(e, selector, offset);
+	return go_to(e, &t);
+}
+
+/* As far as real mode goes. */
+static int load_cs_ip(struct ost_emul *e, u16 selector, u64 offset)
+{
+	struct target t;
+	int ret = find_target(e, selector, offset, false, &t);
+
+	return ret == OST_EMUL_OK ? go_to(e, &t) : ret;
 }
 
 /* INT3, INT n and INTO through the real-mode interrupt table (APM vol. 2, 8.6). */

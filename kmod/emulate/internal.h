@@ -18,6 +18,7 @@ enum {
 	OST_VEC_NP = 11,
 	OST_VEC_SS = 12,
 	OST_VEC_GP = 13,
+	OST_VEC_MF = 16,
 	OST_VEC_AC = 17,
 };
 
@@ -415,6 +416,8 @@ OST_EXEC(vec_half_load);
 OST_EXEC(vec_half_store);
 OST_EXEC(movd_to_vec);
 OST_EXEC(movd_from_vec);
+OST_EXEC(mmx_load);
+OST_EXEC(mmx_store);
 
 #undef OST_EXEC
 /* clang-format on */

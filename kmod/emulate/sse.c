@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Moves between vector registers and memory, as compilers use them on device memory. The registers
- * are the core's; nothing here touches the FPU.
+ * Moves between vector or MMX registers and memory, as compilers use them on device memory. The
+ * registers are the core's; nothing here touches the FPU.
  */
 #include "internal.h"
 
@@ -171,3 +171,60 @@ int ost_exec_movd_from_vec(struct ost_emul *e)
 	memcpy(&e->op[0].value, image, e->op[0].bytes);
 	return ost_emul_store(e, &e->op[0], false);
 }
+
+/* --- MMX --- */
+
+/* The register's value, behind what an MMX instruction faults for (SDM vol. 3A, table 2-2; APM vol. 1, 5.7). */
+static int get_mmx(struct ost_emul *e, unsigned int reg, u64 *val)
+{
+	bool exception = false;
+	int ret;
+
+	if (e->vex || e->cr0 & X86_CR0_EM)
+		return ost_emul_ud(e);
+	if (e->cr0 & X86_CR0_TS)
+		return ost_emul_raise(e, OST_VEC_NM, false, 0);
+	if (!e->ops->get_mmx || !e->ops->set_mmx)
+		return OST_EMUL_UNHANDLEABLE;
+	/* Neither REX.R nor REX.B names more of them. */
+	ret = e->ops->get_mmx(e, reg & 7, val, &exception);
+	if (ret == OST_EMUL_OK && exception && e->cr0 & X86_CR0_NE)
+		return ost_emul_raise(e, OST_VEC_MF, false, 0);
+	return ret;
+}
+
+/* MOVD and MOVQ. What the source, memory or a register of either kind, does not fill becomes 0. */
+int ost_exec_mmx_load(struct ost_emul *e)
+{
+	struct ost_emul_operand *src = &e->op[1];
+	u64 val;
+	int ret = get_mmx(e, e->op[0].reg, &val);
+
+	if (ret != OST_EMUL_OK)
+		return ret;
+	if (src->kind == OST_OPND_VEC)
+		ret = get_mmx(e, src->reg, &src->value);
+	else
+		ret = ost_emul_load(e, src, false);
+	if (ret != OST_EMUL_OK)
+		return ret;
+	val = src->value & ost_mask(src->bytes);
+	return e->ops->set_mmx(e, e->op[0].reg & 7, &val);
+}
+
+/* MOVD, MOVQ and MOVNTQ. */
+int ost_exec_mmx_store(struct ost_emul *e)
+{
+	struct ost_emul_operand *dst = &e->op[0];
+	u64 val;
+	int ret = get_mmx(e, e->op[1].reg, &val);
+
+	if (ret != OST_EMUL_OK)
+		return ret;
+	if (dst->kind == OST_OPND_VEC)
+		return e->ops->set_mmx(e, dst->reg & 7, &val);
+	dst->value = val;
+	ret = ost_emul_store(e, dst, false);
+	return ret == OST_EMUL_OK ? e->ops->set_mmx(e, 0, NULL) : ret;
+}
+

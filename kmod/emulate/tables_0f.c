@@ -193,23 +193,25 @@ static const struct ost_opcode half_load_pp[4] = {
 static const struct ost_opcode half_store_pp[4] = {
 	VEC_STORE(vec_half_store, A_Mq), VEC_STORE(vec_half_store, A_Mq),
 };
+/* Without a prefix they move MMX registers. */
 static const struct ost_opcode movd_load_pp[4] = {
-	LEN(F_MODRM), RM(movd_to_vec, F_RAW, A_Vx, A_Ey, A_NONE),
+	RM(mmx_load, F_RAW, A_Vx, A_Ey, A_NONE), RM(movd_to_vec, F_RAW, A_Vx, A_Ey, A_NONE),
 };
 static const struct ost_opcode movd_store_pp[4] = {
-	LEN(F_MODRM), RM(movd_from_vec, F_RAW, A_Ey, A_Vx, A_NONE), VEC_LOAD(vec_load, A_Wq),
+	RM(mmx_store, F_RAW, A_Ey, A_Vx, A_NONE), RM(movd_from_vec, F_RAW, A_Ey, A_Vx, A_NONE),
+	VEC_LOAD(vec_load, A_Wq),
 };
 static const struct ost_opcode movdqa_load_pp[4] = {
-	LEN(F_MODRM), VEC_LOAD(vec_load_aligned, A_Wx), VEC_LOAD(vec_load, A_Wx),
+	VEC_LOAD(mmx_load, A_Wq), VEC_LOAD(vec_load_aligned, A_Wx), VEC_LOAD(vec_load, A_Wx),
 };
 static const struct ost_opcode movdqa_store_pp[4] = {
-	LEN(F_MODRM), VEC_STORE(vec_store_aligned, A_Wx), VEC_STORE(vec_store, A_Wx),
+	VEC_STORE(mmx_store, A_Wq), VEC_STORE(vec_store_aligned, A_Wx), VEC_STORE(vec_store, A_Wx),
 };
 static const struct ost_opcode movq_store_pp[4] = {
 	[1] = VEC_STORE(vec_store, A_Wq), [2] = LEN(F_MODRM), [3] = LEN(F_MODRM),
 };
 static const struct ost_opcode movntdq_pp[4] = {
-	LEN(F_MODRM), VEC_STORE(vec_store_aligned, A_Mx),
+	VEC_STORE(mmx_store, A_Mq), VEC_STORE(vec_store_aligned, A_Mx),
 };
 static const struct ost_opcode lddqu_pp[4] = { [3] = VEC_LOAD(vec_load, A_Mx) };
 static const struct ost_opcode movntdqa_pp[4] = { [1] = VEC_LOAD(vec_load_aligned, A_Mx) };
@@ -233,7 +235,7 @@ const struct ost_opcode ost_opcodes_0f[256] = {
 	[0x01] = BY(REG, group7),
 	[0x02] = LEN(F_MODRM), /* LAR */
 	[0x03] = LEN(F_MODRM), /* LSL */
-	[0x05] = LEN(0), /* SYSCALL */
+	[0x05] = LENID(SYSCALL, 0),
 	[0x06] = ID0(CLTS, clts, F_PRIV),
 	[0x07] = LEN(0), /* SYSRET */
 	[0x08] = ID0(INVD, wbinvd, F_PRIV),

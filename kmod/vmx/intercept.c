@@ -55,7 +55,6 @@ void ost_vmx_init_intercepts(struct ost_vmx_vcpu *vmx)
 	ost_vmcs_set(vmx, VM_EXIT_CONTROLS, cfg->exit);
 	ost_vmcs_set(vmx, VM_ENTRY_CONTROLS, cfg->entry);
 	ost_vmx_cpuid_changed(&vmx->vcpu);
-	ost_vmx_update_debug(&vmx->vcpu);
 }
 
 void ost_vmx_cpuid_changed(struct ost_vcpu *vcpu)
@@ -78,6 +77,7 @@ void ost_vmx_cpuid_changed(struct ost_vcpu *vcpu)
 	ost_vmcs_set(vmx, SECONDARY_VM_EXEC_CONTROL, secondary);
 	init_masks(vmx);
 	ost_vmx_update_msr_bitmap(vmx);
+	ost_vmx_update_debug(vcpu);
 }
 
 void ost_vmx_update_debug(struct ost_vcpu *vcpu)
@@ -92,8 +92,11 @@ void ost_vmx_update_debug(struct ost_vcpu *vcpu)
 		ost_vmcs_set_bits(vmx, CPU_BASED_VM_EXEC_CONTROL, CPU_BASED_MOV_DR_EXITING);
 	if (vcpu->debug.control & KVM_GUESTDBG_USE_SW_BP)
 		bitmap |= BIT(X86_TRAP_BP);
-	/* The other vendor's hypercall; and RSM, which is #UD in VMX non-root operation (vol. 3D, RSM) */
-	if (ost_has_quirk(vcpu->vm, KVM_X86_QUIRK_FIX_HYPERCALL_INSN) || vcpu->smm.active)
+	/*
+	 * The other vendor's hypercall and SYSCALL; and RSM, which is #UD in VMX non-root operation (vol. 3D,
+	 * RSM)
+	 */
+	if (ost_has_quirk(vcpu->vm, KVM_X86_QUIRK_FIX_HYPERCALL_INSN) || ost_has(vcpu, AMD) || vcpu->smm.active)
 		bitmap |= BIT(X86_TRAP_UD);
 	ost_vmcs_set(vmx, EXCEPTION_BITMAP, bitmap);
 }

@@ -38,7 +38,7 @@ static long user_sgdt(void)
 
 static void cr0(void)
 {
-	uint64_t old = read_cr0();
+	uint64_t old = read_cr0(), whole;
 
 	check_eq(GP, try_cr0(old & ~(uint64_t)CR0_PE), "PG without PE");
 	check_eq(GP, try_cr0((old | CR0_NW) & ~(uint64_t)CR0_CD), "NW without CD");
@@ -53,6 +53,8 @@ static void cr0(void)
 	check_eq(CR0_ET, read_cr0() & CR0_ET, "ET is fixed");
 	check_eq(NONE, try_cr0(old | CR0_CD), "CD");
 	check_eq(CR0_CD, read_cr0() & CR0_CD, "CD reads back");
+	asm volatile("smsw %0" : "=r"(whole));
+	check_eq(read_cr0(), whole, "SMSW of 64 bits");
 	write_cr0(old);
 	/* LMSW sets the low four bits, and cannot clear PE. */
 	asm volatile("lmsw %w0" : : "r"(CR0_TS | CR0_MP));

@@ -181,6 +181,11 @@ static void system_registers(void)
 	/* Of paravirtual clocks: what is no bit of theirs. */
 	if (intel && try_rdmsr(0xc0000103, &value) == NONE && !boot_info()->reference)
 		refuses(0xc0000103, 1ULL << 32);
+	/* Performance counters that no bit of CPUID tells of. */
+	for (uint32_t counter = 0xc0010000; !intel && counter <= 0xc0010007; counter++) {
+		check_eq(NONE, try_wrmsr(counter, 0), "WRMSR of a counter");
+		check(try_rdmsr(counter, &value) == NONE && !value, "RDMSR of counter %x: %lx", counter, value);
+	}
 	if (!intel) {
 		refuses(0xc0010015, 1 << 1);
 		if (!boot_info()->reference)

@@ -88,6 +88,42 @@ static void inside_the_handler(void)
 	check(wait_for(nmis == 2, 1000), "%d NMIs instead of 2", nmis);
 }
 
+static volatile uint64_t nested_at;
+extern char iret_target[];
+
+/*
+ * An IRET whose stack the host has yet to find a page for: the NMI that is held comes behind it, not in its midst. The frame is
+ * written by another address of the same page.
+ */
+static void handler_on_new_page(struct frame *frame)
+{
+	volatile uint64_t *stack = (volatile uint64_t *)(ARENA_GPA + 0x800);
+
+	if (++nmis > 1) {
+		nested_at = frame->rip;
+		return;
+	}
+	lapic_ipi(0, ICR_NMI | ICR_ASSERT);
+	stack[0] = (uintptr_t)iret_target;
+	stack[1] = SEL_CODE64;
+	stack[2] = 2;
+	stack[4] = SEL_DATA;
+	asm volatile("mov %%rsp, %%rax\nmov %%rax, 24(%0)\nmov %1, %%rsp\niretq\n.globl iret_target\niret_target: nop"
+		     : : "r"(stack), "r"(ARENA_GPA + 0x100800) : "rax", "memory");
+	check_eq(2, nmis, "the held one behind IRET");
+	check_eq((uintptr_t)iret_target, nested_at, "where");
+}
+
+static void iret_on_new_page(void)
+{
+	check_eq(0, host_call(HOST_SLOT, FIRST_FREE_SLOT, 0, ARENA_GPA, PAGE_SIZE, 0), "slot");
+	check_eq(0, host_call(HOST_SLOT, FIRST_FREE_SLOT + 1, 0, ARENA_GPA + 0x100000, PAGE_SIZE, 0), "slot");
+	nmis = 0;
+	set_handler(NMI, handler_on_new_page);
+	lapic_ipi(0, ICR_NMI | ICR_ASSERT);
+	check(wait_for(nmis == 2, 1000), "%d NMIs instead of 2", nmis);
+}
+
 static void other(void *arg)
 {
 	(void)arg;
@@ -128,6 +164,7 @@ int main(void)
 	check_eq(2, deepest, "nesting after IRET");
 
 	inside_the_handler();
+	iret_on_new_page();
 	nmis = 0;
 
 	/* By the ioctl, into a spinning CPU and into a halted one. */

@@ -40,7 +40,7 @@ struct guest_note {
 };
 
 /*
- * GUEST_NEEDS(...) - The CPUs (default 1), memory in MiB (32) and seconds (20) a test asks for.
+ * GUEST_NEEDS(...) - The CPUs (default 1), memory in MiB (32) and seconds (20) a test asks for; and whether it wants AMD's CPUID.
  */
 #define GUEST_NEEDS(...)							\
 	__attribute__((section(".note.ostler"), used, aligned(4)))		\

@@ -44,6 +44,7 @@ struct guest_needs {
 	uint32_t cpus;
 	uint32_t memory_mib;
 	uint32_t timeout_s;
+	uint32_t amd;		/* AMD's CPUID on whatever host */
 };
 
 /* An access to the MMIO window or a write to the read-only slot, as KVM_RUN reported it. */

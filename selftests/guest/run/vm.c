@@ -137,6 +137,10 @@ static int cpuid_setup(struct vcpu *vcpu)
 				e->ecx |= 1 << 24;
 		} else if (e->function == 0xb || e->function == 0x1f) {
 			e->edx = vcpu->id;
+		} else if ((e->function & 0x7fffffff) == 0 && vcpu->vm->needs.amd) {
+			memcpy(&e->ebx, "Auth", 4);
+			memcpy(&e->edx, "enti", 4);
+			memcpy(&e->ecx, "cAMD", 4);
 		}
 	}
 	return ioctl(vcpu->fd, KVM_SET_CPUID2, &cpuid);

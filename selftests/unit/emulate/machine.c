@@ -337,6 +337,23 @@ static int op_set_vec(struct ost_emul *e, unsigned int nr, const void *buf, unsi
 	return OST_EMUL_OK;
 }
 
+static int op_get_mmx(struct ost_emul *e, unsigned int nr, u64 *val, bool *exception)
+{
+	BUG_ON(nr > 7);
+	*val = machine_of(e)->mmx[nr];
+	*exception = machine_of(e)->x87_exception;
+	return OST_EMUL_OK;
+}
+
+static int op_set_mmx(struct ost_emul *e, unsigned int nr, const u64 *val)
+{
+	BUG_ON(nr > 7);
+	if (val)
+		machine_of(e)->mmx[nr] = *val;
+	machine_of(e)->x87_is_mmx = true;
+	return OST_EMUL_OK;
+}
+
 static const struct ost_emul_ops ops = {
 	.fetch = op_fetch,
 	.read = op_read,
@@ -366,6 +383,8 @@ static const struct ost_emul_ops ops = {
 	.leave_smm = op_leave_smm,
 	.get_vec = op_get_vec,
 	.set_vec = op_set_vec,
+	.get_mmx = op_get_mmx,
+	.set_mmx = op_set_mmx,
 };
 
 static void init_segments(struct machine *m, enum ost_emul_mode mode)

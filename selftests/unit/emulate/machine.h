@@ -38,6 +38,8 @@ struct machine {
 	struct kvm_dtable gdt, idt;
 	u64 cr[16], dr[8], xcr0, msr;
 	u8 vec[16][32];
+	u64 mmx[8];
+	bool x87_exception, x87_is_mmx;
 
 	struct machine_access log[MACHINE_LOG];
 	unsigned int logged;

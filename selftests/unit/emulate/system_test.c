@@ -620,10 +620,78 @@ static void test_real_mode_far(void)
 	CHECK(m.e.rip == 0x10 && m.seg[OST_CS].base == 0x12340);
 	CHECK_FAULT(machine_do(&m, INSN(0x66, 0xea, 0, 0, 1, 0, 0x34, 0x12)), OST_VEC_GP, 0);
 	CHECK(m.e.rip == 0x10 && m.seg[OST_CS].base == 0x12340);
-	/* what protected mode does with these is left to the CPU */
+	/* what protected mode does with this is left to the CPU */
 	machine_init(&m, OST_EMUL_PROT32);
 	CHECK_EQ(machine_do(&m, INSN(0xcd, 0x80)), OST_EMUL_UNHANDLEABLE);
+}
+
+/* JMP, CALL and RET between code segments of one privilege level, and what refuses or is not theirs. */
+static void test_protected_far(void)
+{
+	static const struct {
+		u8 access, flags, rpl;
+		u16 error;
+		int vector;
+	} refused[] = {
+		{0x92, 0xc, 0, 0x20, OST_VEC_GP}, /* data */
+		{0xfa, 0xc, 0, 0x20, OST_VEC_GP}, /* DPL 3 */
+		{0xfe, 0xc, 0, 0x20, OST_VEC_GP}, /* conforming, of DPL 3 */
+		{0x9a, 0xc, 3, 0x20, OST_VEC_GP}, /* RPL above CPL */
+		{0x1a, 0xc, 0, 0x20, OST_VEC_NP}, /* absent */
+	};
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(refused); i++) {
+		machine_init(&m, OST_EMUL_PROT32);
+		machine_descriptor(&m, 0x20, 0, 0xfffff, refused[i].access, refused[i].flags);
+		CHECK_FAULT(machine_do(&m, INSN(0xea, 0, 2, 0, 0, 0x20 | refused[i].rpl, 0)),
+			    refused[i].vector, refused[i].error);
+		CHECK_FAULT(machine_do(&m, INSN(0x9a, 0, 2, 0, 0, 0x20 | refused[i].rpl, 0)),
+			    refused[i].vector, refused[i].error);
+		CHECK_EQ(m.e.gpr[OST_RSP], 0x7000);
+	}
+	/* A null selector, one beyond the table, an offset beyond the limit. */
+	machine_init(&m, OST_EMUL_PROT32);
+	machine_descriptor(&m, 0x20, 0, 0x1ff, 0x9a, 4);
+	CHECK_FAULT(machine_do(&m, INSN(0xea, 0, 1, 0, 0, 3, 0)), OST_VEC_GP, 0);
+	CHECK_FAULT(machine_do(&m, INSN(0xea, 0, 1, 0, 0, 0, 1)), OST_VEC_GP, 0x100);
+	CHECK_FAULT(machine_do(&m, INSN(0xea, 0, 2, 0, 0, 0x20, 0)), OST_VEC_GP, 0);
+	/* Gates and TSSs are the CPU's. */
+	machine_descriptor(&m, 0x28, 0, 0x67, 0x89, 0);
+	CHECK_EQ(machine_do(&m, INSN(0xea, 0, 2, 0, 0, 0x28, 0)), OST_EMUL_UNHANDLEABLE);
+
+	/* There and back: the descriptor is marked, CS has CPL for its RPL. */
+	machine_descriptor(&m, 0x20, 0x100, 0x1ff, 0x9e, 4);
+	CHECK_EQ(machine_do(&m, INSN(0x9a, 0x80, 0, 0, 0, 0x23, 0)), OST_EMUL_OK);
+	CHECK(m.e.rip == 0x80 && m.seg[OST_CS].selector == 0x20 && m.seg[OST_CS].base == 0x100);
+	CHECK_EQ(m.seg[OST_CS].type, 0xf);
+	CHECK_EQ(machine_get(&m, MACHINE_GDT + 0x25, 1), 0x9f);
+	CHECK(m.e.gpr[OST_RSP] == 0x6ff8 && machine_get(&m, 0x6ff8, 4) == 0x1007);
+	machine_descriptor(&m, 0x08, 0, 0xfffff, 0x9a, 0xc);
+	machine_put(&m, 0x6ffc, 0x08, 4);
+	CHECK_EQ(machine_do(&m, INSN(0xca, 8, 0)), OST_EMUL_OK);
+	CHECK(m.e.rip == 0x1007 && m.seg[OST_CS].selector == 8 && m.e.gpr[OST_RSP] == 0x7008);
+	/* A return to an outer level is the CPU's. */
+	m.e.gpr[OST_RSP] = 0x6ff8;
+	machine_put(&m, 0x6ffc, 0x0b, 4);
 	CHECK_EQ(machine_do(&m, INSN(0xcb)), OST_EMUL_UNHANDLEABLE);
+	CHECK_EQ(m.e.gpr[OST_RSP], 0x6ff8);
+
+	/* Of 64-bit code: REX.W has an offset of 8 bytes, which has to be canonical; not both L and D. */
+	machine_init(&m, OST_EMUL_LONG64);
+	machine_descriptor(&m, 0x20, 0, 0, 0x9a, 0xa);
+	m.e.gpr[OST_RBX] = 0x4000;
+	machine_put(&m, 0x4000, 0x123456789abc, 8);
+	machine_put(&m, 0x4008, 0x20, 2);
+	CHECK_EQ(machine_do(&m, INSN(0x48, 0xff, 0x2b)), OST_EMUL_OK);
+	CHECK(m.e.rip == 0x123456789abc && m.seg[OST_CS].selector == 0x20);
+	machine_init(&m, OST_EMUL_LONG64);
+	machine_descriptor(&m, 0x20, 0, 0, 0x9a, 0xa);
+	m.e.gpr[OST_RBX] = 0x4000;
+	machine_put(&m, 0x4000, 0x1111111111111111, 8);
+	machine_put(&m, 0x4008, 0x20, 2);
+	CHECK_FAULT(machine_do(&m, INSN(0x48, 0xff, 0x1b)), OST_VEC_GP, 0);
+	machine_descriptor(&m, 0x20, 0, 0, 0x9a, 0xe);
+	CHECK_FAULT(machine_do(&m, INSN(0x48, 0xff, 0x1b)), OST_VEC_GP, 0x20);
 }
 
 static void test_stack_sizes(void)
@@ -674,6 +742,44 @@ static void test_stack_sizes(void)
 	m.seg[OST_CS].limit = 0x1fff;
 	CHECK_EQ(machine_do(&m, INSN(0xeb, 0x10)), OST_EMUL_OK);
 	CHECK_FAULT(machine_do(&m, INSN(0xe9, 0, 0x10, 0, 0)), OST_VEC_GP, 0);
+}
+
+static void test_mmx(void)
+{
+	const u8 load[] = {0x0f, 0x6f, 0x1b}, store[] = {0x0f, 0x7f, 0x1b}, movd[] = {0x0f, 0x6e, 0x1b};
+	const u8 movntq[] = {0x0f, 0xe7, 0x1b}, with_rex[] = {0x4c, 0x0f, 0x6e, 0xdb};
+	const u8 vex[] = {0xc5, 0xf8, 0x6f, 0x1b};
+
+	machine_init(&m, OST_EMUL_LONG64);
+	m.e.cr0 |= X86_CR0_NE;
+	m.e.gpr[OST_RBX] = 0x4000;
+	machine_put(&m, 0x4000, 0x0102030405060708, 8);
+	CHECK_EQ(machine_do(&m, load, 3), OST_EMUL_OK);
+	CHECK_EQ(m.mmx[3], 0x0102030405060708);
+	CHECK(m.x87_is_mmx);
+	CHECK_EQ(machine_do(&m, movd, 3), OST_EMUL_OK);
+	CHECK_EQ(m.mmx[3], 0x05060708);
+	/* MOVQ between registers; REX.R is ignored. */
+	CHECK_EQ(machine_do(&m, with_rex, 4), OST_EMUL_OK);
+	CHECK_EQ(m.mmx[3], 0x4000);
+	m.mmx[3] = 0x1111111122222222;
+	m.x87_is_mmx = false;
+	CHECK_EQ(machine_do(&m, store, 3), OST_EMUL_OK);
+	CHECK_EQ(machine_get(&m, 0x4000, 8), 0x1111111122222222);
+	CHECK(m.x87_is_mmx);
+	m.mmx[3] = 0x33;
+	CHECK_EQ(machine_do(&m, movntq, 3), OST_EMUL_OK);
+	CHECK_EQ(machine_get(&m, 0x4000, 8), 0x33);
+
+	CHECK_FAULT(machine_do(&m, vex, 4), OST_VEC_UD, 0);
+	m.mmx[3] = 0x44;
+	m.x87_exception = true;
+	CHECK_FAULT(machine_do(&m, store, 3), OST_VEC_MF, 0);
+	CHECK_EQ(machine_get(&m, 0x4000, 8), 0x33);
+	m.e.cr0 |= X86_CR0_TS;
+	CHECK_FAULT(machine_do(&m, load, 3), OST_VEC_NM, 0);
+	m.e.cr0 |= X86_CR0_EM;
+	CHECK_FAULT(machine_do(&m, load, 3), OST_VEC_UD, 0);
 }
 
 static void test_vector_state(void)
@@ -927,8 +1033,10 @@ int main(int argc, char **argv)
 	tap_run("system: LDT and task register", test_system_segments);
 	tap_run("system: interrupt flag", test_interrupt_flag);
 	tap_run("system: real mode's far transfers", test_real_mode_far);
+	tap_run("system: protected mode's far transfers", test_protected_far);
 	tap_run("system: stack sizes", test_stack_sizes);
 	tap_run("system: vector state", test_vector_state);
+	tap_run("system: MMX moves", test_mmx);
 	tap_run("system: SMM's save area", test_smram);
 	tap_run("system: RSM", test_rsm);
 	tap_run("system: a task gate", test_task_gate);
