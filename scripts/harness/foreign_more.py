@@ -39,7 +39,25 @@ def _libvirt(tree, scratch):
         file.write("libvirt-qemu:x:64055:\ntty:x:5:\n")
 
 
-_ADDITIONS = {"libvirt": _libvirt}
+_OVMF = {"OVMF_CODE_4M.fd": "ovmf.fd", "OVMF_CODE_4M.secboot.fd": "ovmf-secboot.fd", "OVMF_VARS_4M.fd": "ovmf-variables.fd"}
+
+
+def _uefi(tree, scratch):
+    """OVMF, with and without Secure Boot, and an empty store for variables."""
+    debian.unpack(_SUITE, ["ovmf"], scratch)
+    for source, name in _OVMF.items():
+        shutil.copy(scratch / "usr/share/OVMF" / source, tree / "opt/guests" / name)
+
+
+def _installer(tree, scratch):
+    """The kernel and the initrd of Debian's installer, as they are booted from a network."""
+    debian.unpack(_SUITE, ["debian-installer-12-netboot-amd64"], scratch)
+    folder = next(scratch.glob("usr/lib/debian-installer/images/12/amd64/text/debian-installer/amd64"))
+    for name in ("linux", "initrd.gz"):
+        shutil.copy(folder / name, tree / "opt/guests" / f"installer-{name}")
+
+
+_ADDITIONS = {"libvirt": _libvirt, "uefi": _uefi, "installer": _installer}
 
 
 def tree(name):
