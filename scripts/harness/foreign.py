@@ -3,6 +3,8 @@
 
 The tree is small enough for hosts that can share no folder: of the packages it has the programs, the libraries that they
 name, and the firmware of x86 machines; and busybox for the tests' own scripts. qemu-10 and qemu-7 in its /bin start them.
+Boot loaders and the like, to be their guests, are in /opt/guests. What few tests want is in trees that have more than this
+one (foreign_more.py).
 """
 
 import hashlib
@@ -14,9 +16,16 @@ import subprocess
 from . import cache, debian, initramfs
 
 _SUITE = "bookworm"
-_CLOSURE = ["qemu-system-x86", "qemu-system-data", "qemu-utils", "seabios"]
-_GUESTS = ["memtest86+"]
-_GUEST_FILES = {"boot/memtest86+x64.bin": "memtest"}
+_CLOSURE = ["qemu-system-x86", "qemu-system-data", "qemu-utils", "seabios", "genisoimage", "grub-pc-bin"]
+_TOOLS = ["qemu-img", "qemu-storage-daemon", "genisoimage"]
+_GUESTS = ["memtest86+", "isolinux", "syslinux-common"]
+_SYSLINUX = "usr/lib/syslinux/modules/bios"
+_GUEST_FILES = {"boot/memtest86+x64.bin": "memtest", "usr/lib/ISOLINUX/isolinux.bin": "isolinux/isolinux.bin",
+                **{f"{_SYSLINUX}/{name}.c32": f"isolinux/{name}.c32"
+                   for name in ("ldlinux", "libcom32", "libutil", "mboot", "menu")}}
+# Its menu, grub.cfg, and what that starts are in a tar file, which is the second disk.
+_GRUB = "usr/lib/grub/i386-pc"
+_GRUB_MODULES = ["biosdisk", "tar", "normal", "serial", "terminal", "multiboot", "boot", "echo"]
 _NEWER = {"qemu-10": ("bookworm-backports", ["qemu-system-x86", "qemu-system-data"])}
 _FIRMWARE = ["bios-256k.bin", "bios-microvm.bin", "vgabios-stdvga.bin", "kvmvapic.bin", "linuxboot.bin", "linuxboot_dma.bin",
              "multiboot.bin", "multiboot_dma.bin", "pvh.bin", "qboot.rom", "vgabios-bochs-display.bin", "efi-virtio.rom",
@@ -33,7 +42,7 @@ def _needed(binary):
     return re.findall(r"\(NEEDED\).*\[(.*)\]", shown)
 
 
-def _copy_libraries(packages, binaries, tree):
+def copy_libraries(packages, binaries, tree):
     """Copy into the tree what these programs are linked with, directly or not."""
     todo = list(binaries)
     done = set()
@@ -44,7 +53,7 @@ def _copy_libraries(packages, binaries, tree):
             done.add(name)
             path = next((found for found in (packages / folder / name for folder in _LIBRARIES) if found.exists()), None)
             if not path:
-                raise cache.Failure(f"QEMU wants {name}, which none of its packages has")
+                raise cache.Failure(f"{name} is wanted, which none of the packages has")
             shutil.copy(path, tree / "lib" / name)
             todo.append(path)
     shutil.copy(packages / _LOADER, tree / _LOADER)
@@ -72,9 +81,21 @@ def _program(tree, name, binary, firmware):
 def _guests(packages, folder):
     """What QEMU is given to run, beside what the tests bring with them."""
     debian.unpack(_SUITE, _GUESTS, packages)
-    folder.mkdir()
     for source, name in _GUEST_FILES.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(packages / source, folder / name)
+    _grub(packages, folder / "grub.img")
+
+
+def _grub(packages, path):
+    """A disk with GRUB: boot.img is its first sector, and looks for the rest in those behind it."""
+    core = path.with_name("core.img")
+    libraries = ":".join(str(packages / folder) for folder in _LIBRARIES)
+    subprocess.run([packages / _LOADER, "--library-path", libraries, packages / "usr/bin/grub-mkimage", "-O", "i386-pc",
+                    "-d", packages / _GRUB, "-p", "(hd1)/", "-o", core, *_GRUB_MODULES], check=True)
+    disk = (packages / _GRUB / "boot.img").read_bytes() + core.read_bytes()
+    path.write_bytes(disk.ljust(1 << 20, b"\0"))
+    core.unlink()
 
 
 def _busybox(tree):
@@ -96,7 +117,7 @@ def tree():
         debian.unpack_closure(_SUITE, _CLOSURE, packages)
         for folder in _FOLDERS:
             (path / folder).mkdir(parents=True, exist_ok=True)
-        binaries = [packages / _BINARY, packages / "usr/bin/qemu-img"]
+        binaries = [packages / _BINARY, *(packages / "usr/bin" / name for name in _TOOLS)]
         _program(path, "qemu-7", packages / _BINARY, packages)
         for name, (suite, names) in _NEWER.items():
             newer = path.with_name(f"{path.name}-{name}")
@@ -107,8 +128,9 @@ def tree():
             for place in ("usr/share/seabios", "usr/lib/ipxe/qemu"):
                 shutil.copytree(packages / place, newer / place)
             _program(path, name, newer / _BINARY, newer)
-        shutil.copy(packages / "usr/bin/qemu-img", path / "bin" / "qemu-img")
-        _copy_libraries(packages, binaries, path)
+        for name in _TOOLS:
+            shutil.copy(packages / "usr/bin" / name, path / "bin" / name)
+        copy_libraries(packages, binaries, path)
         _guests(packages, path / "opt" / "guests")
         _busybox(path)
         for folder in [packages, *(path.with_name(f"{path.name}-{name}") for name in _NEWER)]:

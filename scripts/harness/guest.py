@@ -31,6 +31,14 @@ def initrd_base():
     return initramfs.base(kernels.image(KERNEL), _MODULES, _INIT).read_bytes()
 
 
+def modules(names):
+    """To be added behind that: more modules in /guest/modules, in the order of their names."""
+    archive = cpio.Archive()
+    for number, (name, data) in enumerate(kernels.image(KERNEL).load_order(names).items()):
+        archive.file(f"guest/modules/{number:02}-{name}.ko", data)
+    return archive.bytes()
+
+
 def cmdline(interactive):
     """The kernel's command line: with a command, only a panic may mix with the command's output."""
     quiet = "quiet" if interactive else "quiet loglevel=1"
