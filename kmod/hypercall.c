@@ -50,7 +50,9 @@ static long kick_cpu(struct ost_vcpu *vcpu, u64 apic_id)
 		return 0;
 	/* Seen by the waiter before it sleeps, or it is woken: rcuwait_wake_up() begins with a full barrier. */
 	WRITE_ONCE(target->pv.unhalted, true);
-	ost_vcpu_kick(target);
+	/* It runs, if it is this one; and between two entries a kick without a request would end its being kicked. */
+	if (target != vcpu)
+		ost_vcpu_kick(target);
 	return 0;
 }
 
@@ -153,6 +155,9 @@ bool ost_hypercall_is_fast(struct ost_vcpu *vcpu)
 	case KVM_HC_SCHED_YIELD:
 	case KVM_HC_MAP_GPA_RANGE:
 		return false;
+	case KVM_HC_KICK_CPU:
+		/* The id may have to be looked for. */
+		return ost_nr_vcpus(vcpu->vm) <= OST_IRQ_AT_ONCE;
 	default:
 		return true;
 	}
@@ -174,6 +179,8 @@ int ost_exit_hypercall(struct ost_vcpu *vcpu)
 		r = 0;
 		break;
 	case KVM_HC_KICK_CPU:
+		if (ost_nr_vcpus(vcpu->vm) > OST_IRQ_AT_ONCE)
+			ost_vcpu_preemptible(vcpu);
 		if (ost_pv_has(vcpu, KVM_FEATURE_PV_UNHALT))
 			r = kick_cpu(vcpu, call.arg[1]);
 		break;

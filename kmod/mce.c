@@ -58,8 +58,8 @@ static bool ctl_valid(u64 data)
 
 /*
  * By the manual (SDM vol. 3B, 15.3.2) the guest clears STATUS, ADDR and MISC by 0 and gets #GP for all else, while
- * CTL's other values are for the CPU's model to say. AMD's CPUs let ADDR and MISC be written (APM vol. 2, 9.3.2),
- * which hypervisors have told guests of either vendor, and only all ones or none be written to CTL.
+ * CTL takes any bits, but on the P6 family all or none (15.3.2.1). AMD's CPUs let ADDR and MISC be written (APM vol. 2,
+ * 9.3.2). The stock module has AMD's ADDR and MISC and P6's CTL for all guests, and tests of the ABI ask for that.
  */
 static bool bank_takes(const struct ost_vcpu *vcpu, u32 i, u64 data)
 {

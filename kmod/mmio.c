@@ -204,7 +204,8 @@ static bool find_code(struct ost_vcpu *vcpu, bool mode64, u64 *linear)
 	*linear = rip;
 	if (likely(mode64))
 		return true;
-	if (!ost_backend->code32(vcpu, &base) || rip > U32_MAX - OST_MOV_BYTES)
+	if (!ost_protected_mode(vcpu) || (ost_rflags(vcpu) & X86_EFLAGS_VM) ||
+	    !ost_backend->code32(vcpu, &base) || rip > U32_MAX - OST_MOV_BYTES)
 		return false;
 	*linear = (u32)(base + rip);
 	return true;

@@ -45,7 +45,7 @@ static int enter_kernel(struct ost_vcpu *vcpu, u8 len)
 		rflags &= ~msr(vcpu, MSR_SYSCALL_MASK);
 	} else {
 		ost_reg_set(vcpu, OST_REG_RIP, (u32)star);
-		rflags &= ~(u64)(X86_EFLAGS_VM | X86_EFLAGS_IF);
+		rflags &= ~(u64)X86_EFLAGS_IF;
 	}
 	load_segments(vcpu, star >> 32);
 	static_call(ost_set_interrupt_shadow)(vcpu, 0);

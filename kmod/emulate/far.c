@@ -73,20 +73,18 @@ static int find_target(struct ost_emul *e, u16 selector, u64 offset, bool return
 	}
 	if (long_mode ? !ost_emul_canonical(e, offset) : offset > t->cs.limit)
 		return ost_emul_gp(e, 0);
-	return OST_EMUL_OK;
+	if (has_real_segments(e))
+		return OST_EMUL_OK;
+	/* Before a push, which would be done again if this failed behind it. */
+	t->cs.type |= 1;
+	return ost_emul_update_descriptor(e, t->linear, t->desc, t->desc | OST_DESC_ACCESSED);
 }
 
 /* Nothing may fail behind it. */
 static int go_to(struct ost_emul *e, struct target *t)
 {
-	int ret = OST_EMUL_OK;
+	int ret = ost_emul_set_segment(e, OST_CS, &t->cs);
 
-	if (!has_real_segments(e)) {
-		ret = ost_emul_update_descriptor(e, t->linear, t->desc, t->desc | OST_DESC_ACCESSED);
-		t->cs.type |= 1;
-	}
-	if (ret == OST_EMUL_OK)
-		ret = ost_emul_set_segment(e, OST_CS, &t->cs);
 	if (ret != OST_EMUL_OK)
 		return ret;
 	e->rip = t->offset;
@@ -96,7 +94,7 @@ static int go_to(struct ost_emul *e, struct target *t)
 
 /*
  * The far pointer of the operand, immediate or in memory. With REX.W it has 64 bits of offset, as on Intel's CPUs; AMD's
- * ignore the prefix, but software that meets the emulator expects KVM's, which does not.
+ * ignore the prefix, but the stock module's emulator does not, and tests of the ABI ask for that on hosts of both.
  */
 static int far_target(struct ost_emul *e, u16 *selector, u64 *offset)
 {

@@ -174,7 +174,7 @@ int ost_exec_movd_from_vec(struct ost_emul *e)
 
 /* --- MMX --- */
 
-/* The register's value, behind what an MMX instruction faults for (SDM vol. 3A, table 2-2; APM vol. 1, 5.7). */
+/* The register's value, behind what an MMX instruction faults for (SDM vol. 3A, table 12-1; APM vol. 1, 5.7). */
 static int get_mmx(struct ost_emul *e, unsigned int reg, u64 *val)
 {
 	bool exception = false;

@@ -68,22 +68,42 @@ static __always_inline bool translate_long(struct ost_vcpu *vcpu, struct ost_mem
 	return true;
 }
 
+#define PAE_TABLE(cr3) ((cr3) & GENMASK_ULL(31, 5))
+
 static bool read32(const void __user *from, u64 *to)
 {
 	u32 val;
 
-	if (!from || __get_user(val, (const u32 __user *)from))
+	if (!from || !user_access_begin(from, sizeof(val)))
 		return false;
+	unsafe_get_user(val, (const u32 __user *)from, fault);
+	user_access_end();
 	*to = val;
+	return true;
+fault:
+	user_access_end();
+	return false;
+}
+
+/* The PDPTE of a linear address: the CPU's, if it keeps them (vol. 3A, 4.4.1), which may be others than memory's. */
+static bool pdpte(struct ost_vcpu *vcpu, struct ost_memslots *slots, u32 linear, u64 *entry)
+{
+	u32 i = linear >> 30;
+	u64 pdptes[4];
+
+	if (!ost_backend->get_pdptes)
+		return read(find(slots, PAE_TABLE(ost_cr3(vcpu)) + i * 8), entry, 1);
+	if (!ost_backend->get_pdptes(vcpu, pdptes))
+		return false;
+	*entry = pdptes[array_index_nospec(i, ARRAY_SIZE(pdptes))];
 	return true;
 }
 
-#define PAE_TABLE(cr3) ((cr3) & GENMASK_ULL(31, 5))
 #define PAGE_TABLE32(entry) ((entry) & GENMASK_ULL(31, 12))
 /* Bits 39:32 of a 4-MiB page's address (vol. 3A, table 4-4). */
 #define PSE36(entry) (((entry) >> 13 & 0xff) << 32)
 
-/* Without long mode. PDPTEs are taken from memory: the CPU's own are older only where the guest has forgotten CR3. */
+/* Without long mode. */
 static bool translate_legacy(struct ost_vcpu *vcpu, struct ost_memslots *slots, u32 linear, gpa_t *gpa)
 {
 	const u64 wanted = _PAGE_PRESENT | _PAGE_ACCESSED;
@@ -94,8 +114,7 @@ static bool translate_legacy(struct ost_vcpu *vcpu, struct ost_memslots *slots, 
 		return true;
 	}
 	if (cr4 & X86_CR4_PAE) {
-		if (!read(find(slots, PAE_TABLE(ost_cr3(vcpu)) + (linear >> 30) * 8), &entry, 1) ||
-		    !(entry & _PAGE_PRESENT) ||
+		if (!pdpte(vcpu, slots, linear, &entry) || !(entry & _PAGE_PRESENT) ||
 		    !read(find(slots, (entry & TABLE_ADDR) + (linear >> 21 & 511) * 8), &entry, 1) ||
 		    (entry & wanted) != wanted)
 			return false;

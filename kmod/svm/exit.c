@@ -92,7 +92,10 @@ u64 ost_svm_peek_next_rip(struct ost_svm_vcpu *svm)
 	    (opcodes[code].len > 2 && bytes[i + 2] != opcodes[code].opcode[2]))
 		return 0;
 	next = svm->exit_rip + i + opcodes[code].len;
-	return mode64 ? next : (u32)next;
+	if (mode64)
+		return next;
+	/* Whether that wraps depends on the mode. */
+	return (next ^ svm->exit_rip) >> 16 ? 0 : next;
 }
 
 int ost_svm_skip_instruction(struct ost_vcpu *vcpu)

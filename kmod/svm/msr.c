@@ -129,7 +129,7 @@ int ost_svm_get_msr(struct ost_vcpu *vcpu, u32 index, u64 *data)
 	if (field) {
 		*data = *field;
 		if (is_wide(svm, index))
-			*data = (u32)*data | (u64)svm->sysenter_high[index - MSR_IA32_SYSENTER_ESP] << 32;
+			*data = (u32)*data | (u64)svm->sysenter_high[index == MSR_IA32_SYSENTER_EIP] << 32;
 		return 0;
 	}
 	switch (index) {
@@ -163,8 +163,8 @@ int ost_svm_set_msr(struct ost_vcpu *vcpu, u32 index, u64 data)
 
 	if (field) {
 		*field = data;
-		if (is_wide(svm, index))
-			svm->sysenter_high[index - MSR_IA32_SYSENTER_ESP] = data >> 32;
+		if (index == MSR_IA32_SYSENTER_ESP || index == MSR_IA32_SYSENTER_EIP)
+			svm->sysenter_high[index == MSR_IA32_SYSENTER_EIP] = data >> 32;
 		if (index == MSR_IA32_CR_PAT) {
 			vcpu->pat = data;
 			ost_vmcb_dirty(svm->vmcb, CLEAN_NP);

@@ -125,7 +125,7 @@ static int slot_of(u32 index)
 	}
 }
 
-/* NULL when it is not one that we load. CSTAR has no use: SYSCALL is 64-bit code's alone on these CPUs. */
+/* NULL when it is not one that we load. CSTAR is syscall.c's: on these CPUs SYSCALL is 64-bit code's alone. */
 static u64 *user_msr(struct ost_vmx_vcpu *vmx, u32 index)
 {
 	switch (index) {
