@@ -707,9 +707,14 @@ enum ost_msr_refusal ost_msr_guest_write(struct ost_vcpu *vcpu, u32 index, u64 d
 {
 	if (unlikely(vcpu->msr_filtered) && !ost_msr_filter_allows(vcpu, index, true))
 		return OST_MSR_DENIED;
-	/* Of all the most frequent; the table would say the same. */
+	/* Of all the most frequent: the timer, and EOI and ICR. The table would say the same, after a search. */
 	if (index == MSR_IA32_TSC_DEADLINE && ost_has(vcpu, TSC_DEADLINE)) {
 		write_tsc_deadline(vcpu, index, data, false);
+		return OST_MSR_FINE;
+	}
+	if (index - APIC_BASE_MSR <= 0xff && ost_has(vcpu, X2APIC)) {
+		if (write_x2apic(vcpu, index, data, false))
+			return refused(vcpu, find(index), true, index, data);
 		return OST_MSR_FINE;
 	}
 	return ost_msr_write(vcpu, index, data, false);
