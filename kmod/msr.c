@@ -387,19 +387,42 @@ static int write_misc_features(struct ost_vcpu *vcpu, u32 index, u64 data, bool 
 	return 0;
 }
 
-/* IA32_ARCH_CAPABILITIES: only bits that say "not vulnerable", none that promises another MSR. */
+/*
+ * IA32_ARCH_CAPABILITIES: only bits that say "not vulnerable", none that promises another MSR. The kernel knows of
+ * CPUs without the register, too.
+ */
 static u64 arch_capabilities(void)
 {
+	static const struct {
+		u16 bug;
+		u64 bit;
+	} unaffected[] = {
+		{ X86_BUG_CPU_MELTDOWN, ARCH_CAP_RDCL_NO },
+		{ X86_BUG_SPEC_STORE_BYPASS, ARCH_CAP_SSB_NO },
+		{ X86_BUG_MDS, ARCH_CAP_MDS_NO },
+		{ X86_BUG_GDS, ARCH_CAP_GDS_NO },
+#ifdef ARCH_CAP_RFDS_NO
+		{ X86_BUG_RFDS, ARCH_CAP_RFDS_NO },
+#endif
+#ifdef ARCH_CAP_ITS_NO
+		{ X86_BUG_ITS, ARCH_CAP_ITS_NO },
+#endif
+	};
 	const u64 pass = ARCH_CAP_RDCL_NO | ARCH_CAP_IBRS_ALL | ARCH_CAP_RSBA |
 			 ARCH_CAP_SKIP_VMENTRY_L1DFLUSH | ARCH_CAP_SSB_NO | ARCH_CAP_MDS_NO |
 			 ARCH_CAP_PSCHANGE_MC_NO | ARCH_CAP_TAA_NO | ARCH_CAP_SBDR_SSDP_NO |
 			 ARCH_CAP_FBSDP_NO | ARCH_CAP_PSDP_NO | ARCH_CAP_FB_CLEAR |
-			 ARCH_CAP_RRSBA | ARCH_CAP_PBRSB_NO | ARCH_CAP_GDS_NO;
+			 ARCH_CAP_RRSBA | ARCH_CAP_PBRSB_NO;
 	u64 val = 0;
+	int i;
 
 	if (boot_cpu_has(X86_FEATURE_ARCH_CAPABILITIES))
 		rdmsrq(MSR_IA32_ARCH_CAPABILITIES, val);
-	return val & pass;
+	val &= pass;
+	for (i = 0; i < ARRAY_SIZE(unaffected); i++)
+		if (!boot_cpu_has_bug(unaffected[i].bug))
+			val |= unaffected[i].bit;
+	return val;
 }
 
 static int read_arch_capabilities(struct ost_vcpu *vcpu, u32 index, u64 *data, bool host)
@@ -408,9 +431,15 @@ static int read_arch_capabilities(struct ost_vcpu *vcpu, u32 index, u64 *data, b
 	return 0;
 }
 
+/* TSX_CTRL, MISC_PACKAGE_CTLS, ENERGY_FILTERING, DOITM, MCU_ENUM, MCU_OPT_CTRL twice, XAPIC_DISABLE, OVERCLOCKING */
+#define ARCH_CAPS_OF_MSRS                                                                                    \
+	(ARCH_CAP_TSX_CTRL_MSR | BIT(10) | BIT(11) | BIT(12) | BIT(16) | ARCH_CAP_FB_CLEAR_CTRL | BIT(21) | BIT(23) | \
+	 ARCH_CAP_GDS_CTRL)
+
 static int write_arch_capabilities(struct ost_vcpu *vcpu, u32 index, u64 data, bool host)
 {
-	if (!host || (data & ~arch_capabilities()))
+	/* What a VMM or a guest's former host says of the CPU is theirs, but for MSRs that there are not. */
+	if (!host || (data & ARCH_CAPS_OF_MSRS))
 		return 1;
 	vcpu->msr.arch_capabilities = data;
 	return 0;
@@ -609,8 +638,6 @@ static bool present[ARRAY_SIZE(table)] __ro_after_init;
 static bool host_has(const struct row *row)
 {
 	switch (row->first) {
-	case MSR_IA32_ARCH_CAPABILITIES:
-		return ost_supported(ARCH_CAPS);
 	case MSR_IA32_SPEC_CTRL:
 		return spec_ctrl_bits(NULL, true);
 	case MSR_IA32_PRED_CMD:

@@ -345,7 +345,8 @@ int ost_translate(struct ost_vcpu *vcpu, struct kvm_translation *tr)
 	memset(tr, 0, sizeof(*tr));
 	tr->linear_address = gva;
 	tr->physical_address = ~0ull;
-	if (ost_gva_to_gpa(vcpu, gva, OST_ACCESS_NO_AD, &gpa, &fault))
+	/* Without paging each address is its own, also one of more bits than any memory has. */
+	if (ost_gva_to_gpa(vcpu, gva, OST_ACCESS_NO_AD, &gpa, &fault) || gpa >> 52)
 		return 0;
 	tr->physical_address = gpa;
 	tr->valid = 1;

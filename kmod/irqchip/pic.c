@@ -294,11 +294,12 @@ static void write_data(struct kvm_pic_state *chip, u8 val)
 	}
 }
 
-static void write_elcr(struct kvm_pic_state *chip, u8 val)
+static void write_elcr(struct ost_pic_model *pic, u32 index, u8 val)
 {
+	struct kvm_pic_state *chip = &pic->chip[index];
 	u8 changed;
 
-	val &= chip->elcr_mask;
+	val &= chip->elcr_mask & elcr_masks[index];
 	changed = chip->elcr ^ val;
 	chip->elcr = val;
 	/* A pin that becomes level asks as its line is; one that becomes edge waits for an edge. */
@@ -321,10 +322,10 @@ void ost_pic_model_write(struct ost_pic_model *pic, u16 port, u8 val)
 		write_data(&pic->chip[1], val);
 		break;
 	case 0x4d0:
-		write_elcr(&pic->chip[0], val);
+		write_elcr(pic, 0, val);
 		break;
 	case 0x4d1:
-		write_elcr(&pic->chip[1], val);
+		write_elcr(pic, 1, val);
 		break;
 	}
 	update(pic);
@@ -371,7 +372,6 @@ void ost_pic_model_restore(struct ost_pic_model *pic, u32 chip, const struct kvm
 
 	*to = *in;
 	to->priority_add &= 7;
-	to->irq_base &= 0xf8;
 	to->read_reg_select = !!in->read_reg_select;
 	to->poll = !!in->poll;
 	to->special_mask = !!in->special_mask;
@@ -380,8 +380,8 @@ void ost_pic_model_restore(struct ost_pic_model *pic, u32 chip, const struct kvm
 	to->rotate_on_auto_eoi = !!in->rotate_on_auto_eoi;
 	to->special_fully_nested_mode = !!in->special_fully_nested_mode;
 	to->init4 = !!in->init4;
-	to->elcr_mask = elcr_masks[chip];
-	to->elcr &= to->elcr_mask;
+	/* The mask reads back as it was set; no mask makes other pins level. */
+	to->elcr &= to->elcr_mask & elcr_masks[chip];
 	/* A level asks as its line is. */
 	to->irr = (in->irr & ~to->elcr) | (in->last_irr & to->elcr);
 	/* Who held a line high is not in the state: userspace, as far as that can be told. */

@@ -73,14 +73,12 @@ static enum ost_fault_result find_slot(struct ost_vcpu *vcpu, struct fault *faul
 }
 
 /*
- * May it be mapped writable, if the host has it so? A read of a logged page may not: writes must
- * fault.
+ * May it be mapped writable, if the host has it so? A logged page as well, which is then noted as written when
+ * it is only read: the ABI's users count on that for the first access, and many that are read are written next.
  */
 static bool may_write(const struct fault *fault)
 {
-	if (fault->slot.flags & KVM_MEM_READONLY)
-		return false;
-	return fault->write || !fault->slot.log;
+	return !(fault->slot.flags & KVM_MEM_READONLY);
 }
 
 static bool get_page_fast(struct fault *fault)

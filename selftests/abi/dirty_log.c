@@ -69,6 +69,22 @@ TEST_F(dirty_log, exactly_what_was_written)
 	EXPECT_EQ(3, self->hva[64 * VM_PAGE_SIZE]);
 }
 
+/* A page that the guest is the first to read counts, too, where the host has it writable: as on the stock module. */
+TEST_F(dirty_log, the_first_access_counts)
+{
+	static const uint16_t none[] = { 0xffff };
+	uint64_t bitmap[VM_MEM_SIZE / VM_PAGE_SIZE / 64] = { 0 };
+
+	ASSERT_EQ(0, vm_set_slot(&self->vm, 0, KVM_MEM_LOG_DIRTY_PAGES, 0, VM_MEM_SIZE, self->vm.mem));
+	ASSERT_EQ(0, dirty(self->vcpu, none));
+	ASSERT_EQ(0, get_log(&self->vm, 0, bitmap));
+	EXPECT_TRUE(bit(bitmap, VM_CODE_GPA / VM_PAGE_SIZE));
+	/* Once. */
+	ASSERT_EQ(0, dirty(self->vcpu, none));
+	ASSERT_EQ(0, get_log(&self->vm, 0, bitmap));
+	EXPECT_FALSE(bit(bitmap, VM_CODE_GPA / VM_PAGE_SIZE));
+}
+
 /* What was mapped while nobody logged has to be caught as well. */
 TEST_F(dirty_log, can_be_switched_on_and_off)
 {

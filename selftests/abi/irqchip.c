@@ -45,6 +45,17 @@ TEST_F(irqchip, pic_read_back)
 	}
 }
 
+/* The mask of the edge/level register, too, and a vector base that no guest could have written. */
+TEST_F(irqchip, pic_reads_back_what_no_guest_sets)
+{
+	struct kvm_irqchip in = { .chip_id = KVM_IRQCHIP_PIC_MASTER }, out = in;
+
+	in.chip.pic.irq_base = 0x0a;
+	ASSERT_EQ(0, ioctl(self->vm.fd, KVM_SET_IRQCHIP, &in));
+	ASSERT_EQ(0, ioctl(self->vm.fd, KVM_GET_IRQCHIP, &out));
+	EXPECT_EQ(0, memcmp(&in.chip.pic, &out.chip.pic, sizeof(in.chip.pic)));
+}
+
 TEST_F(irqchip, the_two_pics_are_apart)
 {
 	struct kvm_irqchip master = { .chip_id = KVM_IRQCHIP_PIC_MASTER };

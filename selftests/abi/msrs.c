@@ -10,7 +10,9 @@
 #define MSR_SYSENTER_CS		0x174
 #define MSR_SYSENTER_ESP	0x175
 #define MSR_SYSENTER_EIP	0x176
+#define MSR_ARCH_CAPABILITIES	0x10a
 #define MSR_PAT			0x277
+#define MSR_PERF_CAPABILITIES	0x345
 #define MSR_MTRR_DEF_TYPE	0x2ff
 #define MSR_EFER		0xc0000080
 #define MSR_STAR		0xc0000081
@@ -116,6 +118,16 @@ TEST_F(msrs, count_says_how_far_it_went)
 	EXPECT_EQ(2, ioctl(self->vcpu->fd, KVM_GET_MSRS, &m));
 	EXPECT_EQ(0x1000ULL, m.entry[0].data);
 	EXPECT_EQ(0ULL, m.entry[1].data);
+}
+
+/* What QEMU and others ask the device for, whatever CPU it is. */
+TEST_F(msrs, feature_msrs_of_every_host)
+{
+	struct msrs m = { .head.nmsrs = 2 };
+
+	m.entry[0].index = MSR_ARCH_CAPABILITIES;
+	m.entry[1].index = MSR_PERF_CAPABILITIES;
+	EXPECT_EQ(2, ioctl(self->vm.sys_fd, KVM_GET_MSRS, &m));
 }
 
 TEST_F(msrs, none_is_zero)

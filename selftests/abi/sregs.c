@@ -54,6 +54,33 @@ static bool refused(struct vcpu *vcpu, const struct kvm_sregs *sregs)
 	return !memcmp(&before, &after, sizeof(before));
 }
 
+static struct kvm_translation translation(struct vcpu *vcpu, uint64_t address)
+{
+	struct kvm_translation tr = { .linear_address = address };
+
+	if (ioctl(vcpu->fd, KVM_TRANSLATE, &tr))
+		tr.valid = 0xee;
+	return tr;
+}
+
+TEST_F(sregs, addresses_are_translated)
+{
+	struct kvm_translation tr = translation(self->vcpu, VM_DATA_GPA + 5);
+
+	EXPECT_EQ(1, tr.valid);
+	EXPECT_EQ(VM_DATA_GPA + 5, tr.physical_address);
+	EXPECT_EQ(VM_DATA_GPA + 5, tr.linear_address);
+	/* The tables map 4 GiB. */
+	EXPECT_EQ(0, translation(self->vcpu, 1ULL << 32).valid);
+	EXPECT_EQ(0, translation(self->vcpu, ~0ULL).valid);
+
+	ASSERT_EQ(0, set(self->vcpu, &self->real));
+	tr = translation(self->vcpu, VM_DATA_GPA);
+	EXPECT_EQ(1, tr.valid);
+	EXPECT_EQ(VM_DATA_GPA, tr.physical_address);
+	EXPECT_EQ(0, translation(self->vcpu, ~0ULL).valid);
+}
+
 TEST_F(sregs, read_back)
 {
 	struct kvm_sregs in = self->lm, out;

@@ -21,7 +21,7 @@ static void invariants(void)
 	for (i = 0; i < 2; i++) {
 		const struct kvm_pic_state *c = &pic.chip[i];
 
-		BUG_ON(c->priority_add > 7 || c->init_state > 3 || c->irq_base & 7);
+		BUG_ON(c->priority_add > 7 || c->init_state > 3);
 		BUG_ON(c->elcr & ~c->elcr_mask);
 		/* A level asks exactly while its line is high. */
 		BUG_ON((c->irr ^ c->last_irr) & c->elcr);

@@ -292,11 +292,20 @@ static void state(void)
 	ost_pic_model_set(&copy, 11, 0, false);
 	CHECK_EQ(ost_pic_model_ack(&copy), 0x34);
 	CHECK(!copy.output);
+	/* These read back whatever they are. */
+	s.irq_base = 0x0a;
+	s.elcr_mask = 0;
+	s.elcr = 0;
+	ost_pic_model_restore(&copy, 0, &s);
+	CHECK_EQ(copy.chip[0].irq_base, 0x0a);
+	CHECK_EQ(copy.chip[0].elcr_mask, 0);
+	ost_pic_model_write(&copy, 0x4d0, 0xff);
+	CHECK_EQ(copy.chip[0].elcr, 0);
 	/* Garbage becomes something that can be. */
 	memset(&s, 0xff, sizeof(s));
 	ost_pic_model_restore(&copy, 0, &s);
 	ost_pic_model_restore(&copy, 1, &s);
-	CHECK_EQ(copy.chip[0].elcr_mask, 0xf8);
+	CHECK_EQ(copy.chip[0].elcr, 0xf8);
 	CHECK_EQ(copy.chip[1].elcr, 0xde);
 	CHECK_EQ(copy.chip[0].priority_add, 7);
 	CHECK_EQ(copy.chip[0].init_state, 3);
