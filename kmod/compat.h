@@ -301,6 +301,43 @@ static inline bool ost_host_uses_fred(void)
 #endif
 }
 
+/*
+ * The frame and the permission that a driver has mapped at an address of a VM_PFNMAP area; -errno when nothing is.
+ * mmap_lock held.
+ */
+static inline int ost_follow_device(struct vm_area_struct *vma, unsigned long address, u64 *pfn, bool *writable)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 12, 0)
+	struct follow_pfnmap_args args = { .vma = vma, .address = address };
+	int r = follow_pfnmap_start(&args);
+
+	if (r)
+		return r;
+	*pfn = args.pfn;
+	*writable = args.writable;
+	follow_pfnmap_end(&args);
+#else
+	spinlock_t *lock;
+	pte_t *ptep, pte;
+	int r = follow_pte(vma->vm_mm, address, &ptep, &lock);
+
+	if (r)
+		return r;
+	pte = *ptep;
+	pte_unmap_unlock(ptep, lock);
+	*pfn = pte_pfn(pte);
+	*writable = pte_write(pte);
+#endif
+	return 0;
+}
+
+/* Is the file of VFIO's, a group's or a device's? */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 6, 0)
+#define OST_VFIO_IS_VALID vfio_file_is_valid
+#else
+#define OST_VFIO_IS_VALID vfio_file_is_group
+#endif
+
 /* Was the kernel told to do nothing against L1TF? Newer kernels let others see less of that. */
 static inline bool ost_l1tf_off(void)
 {

@@ -488,9 +488,9 @@ static int emul_halt(struct ost_emul *e)
 	return OST_EMUL_OK;
 }
 
-/* Caches stay coherent without it, as long as no device that is not is passed through. */
 static int emul_wbinvd(struct ost_emul *e)
 {
+	ost_vfio_wbinvd(vcpu_of(e));
 	return OST_EMUL_OK;
 }
 

@@ -104,6 +104,12 @@ int ost_exit_rdpmc(struct ost_vcpu *vcpu)
 	return fault_gp(vcpu);
 }
 
+int ost_exit_wbinvd(struct ost_vcpu *vcpu)
+{
+	ost_vfio_wbinvd(vcpu);
+	return ost_exit_skip(vcpu);
+}
+
 int ost_exit_monitor(struct ost_vcpu *vcpu)
 {
 	/* A MONITOR that never arms and an MWAIT that wakes at once are allowed ones. */

@@ -82,6 +82,7 @@ long ost_check_extension(struct ost_vm *vm, unsigned long cap)
 	case KVM_CAP_X86_MSR_FILTER:
 	case KVM_CAP_X86_USER_SPACE_MSR:
 	case KVM_CAP_BINARY_STATS_FD:
+	case KVM_CAP_DEVICE_CTRL:
 	case KVM_CAP_SYS_ATTRIBUTES:
 	case KVM_CAP_VCPU_ATTRIBUTES:
 	case KVM_CAP_EXT_EMUL_CPUID:

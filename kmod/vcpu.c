@@ -69,6 +69,7 @@ static void load_here(struct ost_vcpu *vcpu)
 
 	/* ost_vcpu_kick() may read it while we still are outside: no order is needed. */
 	WRITE_ONCE(vcpu->cpu, cpu);
+	ost_vfio_ran_on(&vcpu->vm->vfio, cpu);
 	static_call(ost_vcpu_load_hw)(vcpu, cpu);
 	separate_from_last(vcpu);
 	vcpu->loaded = true;

@@ -101,6 +101,7 @@ static void vm_free(struct ost_vm *vm)
 	ost_bus_destroy(&vm->pio_bus);
 	ost_bus_destroy(&vm->mmio_bus);
 	ost_msr_filter_destroy(vm);
+	ost_vfio_destroy(vm);
 	ost_backend->vm_destroy(vm);
 	srcu_barrier(&vm->srcu);
 	cleanup_srcu_struct(&vm->srcu);
@@ -413,6 +414,11 @@ static long vm_get_tsc_khz(void *obj, unsigned long arg)
 	return READ_ONCE(vm->clock.default_tsc_khz);
 }
 
+static int vm_create_device(void *vm, void *arg)
+{
+	return ost_create_device(vm, arg);
+}
+
 static long vm_get_stats_fd(void *vm, unsigned long arg)
 {
 	return ost_stats_fd(vm, NULL);
@@ -458,6 +464,7 @@ static const struct ost_ioctl vm_ioctls[] = {
 	{ .cmd = KVM_SIGNAL_MSI, .copy = OST_IN, .fn = vm_signal_msi },
 	{ .cmd = KVM_X86_SET_MSR_FILTER, .copy = OST_IN, .fn = vm_set_msr_filter },
 	{ .cmd = KVM_GET_STATS_FD, .raw = vm_get_stats_fd },
+	{ .cmd = KVM_CREATE_DEVICE, .copy = OST_IN | OST_OUT, .fn = vm_create_device },
 };
 
 static struct ost_ioctl_table vm_table = {
@@ -468,6 +475,7 @@ static struct ost_ioctl_table vm_table = {
 void __init ost_vm_init_ioctls(void)
 {
 	ost_ioctl_table_init(&vm_table);
+	ost_vfio_init_ioctls();
 }
 
 static long vm_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
@@ -505,6 +513,7 @@ static struct ost_vm *vm_new(void)
 	vm->identity_map_addr = 0xfffbc000;
 	ost_irqs_init(vm);
 	ost_clock_vm_init(vm);
+	ost_vfio_init(vm);
 	if (ost_coalesced_create(vm))
 		goto err_free;
 	if (init_srcu_struct(&vm->srcu))

@@ -19,6 +19,7 @@
 #include "io.h"
 #include "mmu/mmu.h"
 #include "irqchip/irqchip.h"
+#include "vfio.h"
 
 /* Most vCPUs a VM may have, and their APIC ids' limit; those from 255 on want x2APIC mode. */
 #define OST_MAX_VCPUS 1024
@@ -62,6 +63,7 @@ struct ost_vm {
 	struct ost_coalesced coalesced;
 	struct ost_irqs irqs;	/* irqchips, routing, irqfds */
 	struct ost_vm_clock clock;
+	struct ost_vm_vfio vfio;
 
 	/* KVM_ENABLE_CAP's: what KVM_GET_VCPU_EVENTS tells besides [READ_ONCE] */
 	bool exception_payload, triple_fault_event;

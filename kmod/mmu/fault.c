@@ -2,8 +2,8 @@
 /*
  * Nested page faults: from the guest frame to the slot, from the slot to the page in the VMM's
  * address space, and into the nested page table, by the largest page that host, slot and alignment
- * allow. The page is looked up without a lock; notifier.c says what makes that right. Memory that
- * drivers map without pages behind it (VM_PFNMAP, VM_IO) cannot be had so: OST_FAULT_BAD.
+ * allow. The page is looked up without a lock; notifier.c says what makes that right, also where a driver
+ * has mapped a device's memory, which has no page (VM_PFNMAP: VFIO's BARs).
  */
 #include <linux/hugetlb.h>
 #include <linux/mm.h>
@@ -28,8 +28,9 @@ struct fault {
 	u64 generation;
 	unsigned long hva;
 	unsigned long seq;		/* invalidate_seq from before the page was looked up */
-	struct page *page;
-	bool writable;			/* page may be mapped so */
+	u64 pfn;
+	struct page *page;		/* NULL for a device's memory */
+	bool writable;			/* it may be mapped so */
 	struct ost_table_cache cache;
 };
 
@@ -88,8 +89,10 @@ static bool get_page_fast(struct fault *fault)
 	 */
 	fault->writable = may_write(fault) &&
 			  get_user_page_fast_only(fault->hva, FOLL_WRITE, &fault->page);
-	return fault->writable ||
-	       (!fault->write && get_user_page_fast_only(fault->hva, 0, &fault->page));
+	if (!fault->writable && (fault->write || !get_user_page_fast_only(fault->hva, 0, &fault->page)))
+		return false;
+	fault->pfn = page_to_pfn(fault->page);
+	return true;
 }
 
 static enum ost_fault_result get_page_failed(const struct fault *fault, long err)
@@ -109,6 +112,44 @@ static enum ost_fault_result get_page_failed(const struct fault *fault, long err
 	}
 }
 
+/*
+ * What a driver has mapped as a device's memory. RAM that is mapped so has an owner who counts on nobody else
+ * having found it: only what is no RAM. OST_FAULT_FIXED is to go on.
+ */
+static enum ost_fault_result get_device_pfn(struct fault *fault)
+{
+	enum ost_fault_result result = OST_FAULT_BAD;
+	struct mm_struct *mm = current->mm;
+	struct vm_area_struct *vma;
+	bool unlocked = false;
+	int r;
+
+	if (mmap_read_lock_killable(mm))
+		return OST_FAULT_SIGNAL;
+	vma = vma_lookup(mm, fault->hva);
+	if (!vma || !(vma->vm_flags & VM_PFNMAP) || (fault->write && !(vma->vm_flags & VM_WRITE)))
+		goto out;
+	r = ost_follow_device(vma, fault->hva, &fault->pfn, &fault->writable);
+	if (r || (fault->write && !fault->writable)) {
+		/* The driver may map it only now. */
+		r = fixup_user_fault(mm, fault->hva, fault->write ? FAULT_FLAG_WRITE : 0, &unlocked);
+		if (unlocked)
+			result = OST_FAULT_AGAIN;
+		else if (!r)
+			r = ost_follow_device(vma, fault->hva, &fault->pfn, &fault->writable);
+		if (r || unlocked || (fault->write && !fault->writable))
+			goto out;
+	}
+	if (pfn_valid(fault->pfn) && !PageReserved(pfn_to_page(fault->pfn)))
+		goto out;
+	fault->writable = fault->writable && may_write(fault);
+	fault->page = NULL;
+	result = OST_FAULT_FIXED;
+out:
+	mmap_read_unlock(mm);
+	return result;
+}
+
 /* Looks the page up and takes a reference to it. OST_FAULT_FIXED is to go on. */
 static enum ost_fault_result get_page_slow(struct fault *fault)
 {
@@ -124,6 +165,8 @@ static enum ost_fault_result get_page_slow(struct fault *fault)
 		fault->vcpu->apf.hva = fault->hva;
 		return OST_FAULT_AGAIN;
 	}
+	if (n == -EFAULT)
+		return get_device_pfn(fault);
 	if (n != 1)
 		return get_page_failed(fault, n);
 	fault->writable = fault->write;
@@ -137,6 +180,7 @@ static enum ost_fault_result get_page_slow(struct fault *fault)
 		fault->page = page;
 		fault->writable = true;
 	}
+	fault->pfn = page_to_pfn(fault->page);
 	return OST_FAULT_FIXED;
 }
 
@@ -208,7 +252,7 @@ static int map_level(const struct fault *fault)
 	 * The log knows 4 KiB pages. And memory that the host maps by large pages is in compound
 	 * ones.
 	 */
-	if (fault->slot.log || !PageCompound(fault->page) || needs_small(fault))
+	if (fault->slot.log || !fault->page || !PageCompound(fault->page) || needs_small(fault))
 		return 1;
 	level = slot_level(&fault->slot, fault->gfn, fault->space->table.format->page_1g ? 3 : 2);
 	if (level > 1)
@@ -217,7 +261,7 @@ static int map_level(const struct fault *fault)
 		unsigned long size = ost_level_pages(level) << PAGE_SHIFT;
 		unsigned long start = fault->hva & ~(size - 1);
 
-		if (!((fault->gfn ^ page_to_pfn(fault->page)) & (ost_level_pages(level) - 1)) &&
+		if (!((fault->gfn ^ fault->pfn) & (ost_level_pages(level) - 1)) &&
 		    !ost_mmu_invalidated(mmu, fault->seq, start, start + size))
 			break;
 	}
@@ -267,11 +311,20 @@ static int try_map_overlay(struct fault *fault)
 	read_lock(&mmu->lock);
 	if (fault->generation == fault->space->generation && is_overlay(mmu, fault->gfn))
 		err = ost_table_map(&fault->space->table, &fault->cache, fault->gfn, mmu->overlay_pfn, 1,
-				    true, &flush);
+				    OST_MAP_WRITABLE, &flush);
 	if (flush)
 		ost_mmu_flush(fault->vm);
 	read_unlock(&mmu->lock);
 	return err;
+}
+
+static u32 map_how(const struct fault *fault)
+{
+	u32 how = fault->writable ? OST_MAP_WRITABLE : 0;
+
+	if (!fault->page)
+		return how | OST_MAP_DEVICE;
+	return fault->vm->mmu.guest_types ? how | OST_MAP_GUEST_TYPES : how;
 }
 
 /* Likewise. */
@@ -289,14 +342,14 @@ static int try_map(struct fault *fault)
 	level = map_level(fault);
 	do {
 		err = ost_table_map(&fault->space->table, &fault->cache, fault->gfn,
-				    page_to_pfn(fault->page), level, fault->writable, &flush);
+				    fault->pfn, level, map_how(fault), &flush);
 	} while (err == -ENOMEM && !at_limit(mmu) && add_table_page(fault, GFP_NOWAIT | __GFP_NOWARN));
 	if (!err && fault->writable) {
 		/*
 		 * The host learns of the guest's writes only here. Under the lock, so that whoever
 		 * cleans the page, and unmaps it for that, comes before or after both steps.
 		 */
-		if (!PageDirty(compound_head(fault->page)))
+		if (fault->page && !PageDirty(compound_head(fault->page)))
 			set_page_dirty(fault->page);
 		ost_mark_dirty(vm, fault->vcpu, &fault->slot, fault->gfn);
 	}
@@ -405,7 +458,8 @@ static enum ost_fault_result resolve(struct ost_vcpu *vcpu, struct fault *fault)
 			return result;
 	}
 	result = map_page(fault, try_map);
-	put_page(fault->page);
+	if (fault->page)
+		put_page(fault->page);
 free_cache:
 	free_table_pages(fault);
 	return result;

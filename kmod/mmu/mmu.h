@@ -59,6 +59,7 @@ struct ost_mmu {
 	unsigned long invalidate_start, invalidate_end; /* hva range in progress; guarded by lock */
 	gfn_t overlay_gfn;			/* see ost_mmu_set_overlay() [any: READ_ONCE] */
 	u64 overlay_pfn;			/* 0 for none; both guarded by lock */
+	bool guest_types;			/* see ost_mmu_set_guest_types(); guarded by lock */
 	u32 manual_log;				/* KVM_DIRTY_LOG_MANUAL_* in force; guarded by slots_lock */
 	u32 ring_entries;			/* of every dirty ring, 0 for none; set before the first vCPU */
 	unsigned long max_tables;		/* KVM_SET_NR_MMU_PAGES [any: READ_ONCE], ULONG_MAX for none */
@@ -116,6 +117,12 @@ void ost_mmu_mark_written(struct ost_vcpu *vcpu, const u64 *gpas, u32 nr);
  * May sleep.
  */
 void ost_mmu_set_overlay(struct ost_vm *vm, gfn_t gfn, u64 pfn);
+
+/*
+ * Are the guest's memory types (its PAT's) to count for RAM? Where they do not, all of it is cached; where the
+ * hardware has no way to overrule them, they always do. May sleep.
+ */
+void ost_mmu_set_guest_types(struct ost_vm *vm, bool on);
 
 /* Why a nested fault happened; also the ABI of ost_mmu_fault(). */
 #define OST_FAULT_WRITE BIT(0)

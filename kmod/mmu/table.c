@@ -30,7 +30,7 @@ static u64 *child_table(const struct ost_pte_format *format, u64 entry)
 /* A table grants everything; leaves decide. */
 static u64 table_entry(const struct ost_pte_format *format, u64 *child)
 {
-	return virt_to_phys(child) | format->present | format->writable | format->exec |
+	return virt_to_phys(child) | format->present | format->encrypted | format->writable | format->exec |
 	       format->user | format->accessed;
 }
 
@@ -39,15 +39,18 @@ static u64 table_entry(const struct ost_pte_format *format, u64 *child)
  * the CPU need not come back for them. Guests may execute everything but large pages where the format
  * says so.
  */
-static u64 leaf_entry(const struct ost_pte_format *format, u64 pfn, int level, bool writable)
+static u64 leaf_entry(const struct ost_pte_format *format, u64 pfn, int level, u32 how)
 {
 	u64 entry = (pfn & ~(ost_level_pages(level) - 1)) << 12;
 
-	entry |= format->present | format->user | format->accessed | format->memtype_wb |
-		 format->memtype_ignore_guest;
+	entry |= format->present | format->user | format->accessed;
+	if (!(how & OST_MAP_DEVICE))
+		entry |= format->encrypted | format->memtype_wb;
+	if (!(how & (OST_MAP_DEVICE | OST_MAP_GUEST_TYPES)))
+		entry |= format->memtype_ignore_guest;
 	if (level == 1 || !format->large_no_exec)
 		entry |= format->exec;
-	if (writable)
+	if (how & OST_MAP_WRITABLE)
 		entry |= format->writable | format->dirty;
 	if (level > 1)
 		entry |= format->leaf;
@@ -122,8 +125,8 @@ static int split_leaf(const struct ost_pte_format *format, struct ost_table_cach
 {
 	u64 *child = cache_take(cache);
 	u64 pfn = (*old & format->addr_mask) >> 12;
-	u64 kept = *old & (format->accessed | format->dirty);
-	u64 drop = format->accessed | format->dirty;
+	u64 drop = format->accessed | format->dirty | format->memtype_ignore_guest;
+	u64 kept = *old & drop;
 	u64 new;
 	int i;
 
@@ -131,7 +134,7 @@ static int split_leaf(const struct ost_pte_format *format, struct ost_table_cach
 		return -ENOMEM;
 	for (i = 0; i < OST_TABLE_ENTRIES; i++)
 		child[i] = (leaf_entry(format, pfn + i * ost_level_pages(level - 1), level - 1,
-				       *old & format->writable) & ~drop) | kept;
+				       *old & format->writable ? OST_MAP_WRITABLE : 0) & ~drop) | kept;
 	new = table_entry(format, child);
 	/* A full barrier: the table's entries are there before the CPU finds it. */
 	if (try_cmpxchg(entry, old, new)) {
@@ -145,10 +148,10 @@ static int split_leaf(const struct ost_pte_format *format, struct ost_table_cach
 
 /* Puts the leaf into *entry, unless a table stands there (false; then one level down). */
 static bool set_leaf(const struct ost_pte_format *format, u64 *entry, u64 pfn, int level,
-		     bool writable, bool *flush)
+		     u32 how, bool *flush)
 {
 	const u64 gains = format->writable | format->accessed | format->dirty;
-	u64 leaf = leaf_entry(format, pfn, level, writable);
+	u64 leaf = leaf_entry(format, pfn, level, how);
 	u64 old = READ_ONCE(*entry);
 	u64 new;
 	bool replaces;
@@ -173,7 +176,7 @@ static bool set_leaf(const struct ost_pte_format *format, u64 *entry, u64 pfn, i
 }
 
 int ost_table_map(struct ost_table *table, struct ost_table_cache *cache, gfn_t gfn, u64 pfn,
-		  int level, bool writable, bool *flush)
+		  int level, u32 how, bool *flush)
 {
 	const struct ost_pte_format *format = table->format;
 	u64 *entries = table->root;
@@ -183,7 +186,7 @@ int ost_table_map(struct ost_table *table, struct ost_table_cache *cache, gfn_t 
 		u64 *entry = &entries[table_index(gfn, at)];
 		u64 old;
 
-		if (at <= level && set_leaf(format, entry, pfn, at, writable, flush))
+		if (at <= level && set_leaf(format, entry, pfn, at, how, flush))
 			return 0;
 		old = READ_ONCE(*entry);
 		while (!is_present(format, old) || is_leaf(format, old, at)) {
@@ -193,7 +196,7 @@ int ost_table_map(struct ost_table *table, struct ost_table_cache *cache, gfn_t 
 			if (!is_present(format, old)) {
 				err = link_table(format, cache, entry, &old);
 			} else if (((old & format->addr_mask) >> 12) + offset == pfn &&
-				   (!writable || (old & format->writable)) &&
+				   (!(how & OST_MAP_WRITABLE) || (old & format->writable)) &&
 				   !format->large_no_exec) {
 				return 0;
 			} else {
@@ -204,7 +207,7 @@ int ost_table_map(struct ost_table *table, struct ost_table_cache *cache, gfn_t 
 		}
 		entries = child_table(format, old);
 	}
-	set_leaf(format, &entries[table_index(gfn, 1)], pfn, 1, writable, flush);
+	set_leaf(format, &entries[table_index(gfn, 1)], pfn, 1, how, flush);
 	return 0;
 }
 

@@ -31,6 +31,7 @@ struct ost_pte_format {
 	u64 accessed, dirty;	/* 0 without A/D bits */
 	u64 memtype_wb;		/* memory type of RAM (EPT: 6<<3; NPT: 0, guest PAT decides) */
 	u64 memtype_ignore_guest; /* EPT: IPAT */
+	u64 encrypted;		/* set for RAM and tables, not for devices' memory (NPT: SME's C bit) */
 	/*
 	 * A 4 KiB entry, not `present` and known to be no memory, with which every access exits in a way of
 	 * its own; 0 if there is none. Never in a TLB, and its address leads nowhere.
@@ -82,6 +83,11 @@ static inline gfn_t ost_table_end(const struct ost_table *table)
 /* Does the table allow the access as it stands? Shared. */
 bool ost_table_allows(const struct ost_table *table, gfn_t gfn, bool write);
 
+/* How ost_table_map() maps. */
+#define OST_MAP_WRITABLE 1u
+#define OST_MAP_GUEST_TYPES 2u	/* RAM whose memory types the guest chooses */
+#define OST_MAP_DEVICE 4u	/* memory of a device: not cached, or as the guest has it; by 4 KiB only */
+
 /*
  * Maps gfn to pfn, both exact, by an entry of `level` (which holds the whole aligned block around
  * them). Where smaller pages are mapped already, only the 4 KiB page is changed or the largest
@@ -91,7 +97,7 @@ bool ost_table_allows(const struct ost_table *table, gfn_t gfn, bool write);
  * be made again. Shared.
  */
 int ost_table_map(struct ost_table *table, struct ost_table_cache *cache, gfn_t gfn, u64 pfn,
-		  int level, bool writable, bool *flush);
+		  int level, u32 how, bool *flush);
 
 /*
  * Gives write permission back to the 4 KiB page at gfn from which ost_table_protect() has taken it; what it has

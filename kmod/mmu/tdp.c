@@ -105,6 +105,14 @@ void ost_mmu_zap_all(struct ost_vm *vm)
 	ost_mmu_free_tables(vm, &freed, true);
 }
 
+void ost_mmu_set_guest_types(struct ost_vm *vm, bool on)
+{
+	write_lock(&vm->mmu.lock);
+	vm->mmu.guest_types = on;
+	write_unlock(&vm->mmu.lock);
+	ost_mmu_zap_all(vm);
+}
+
 int ost_mmu_set_nr_pages(struct ost_vm *vm, unsigned long nr)
 {
 	struct ost_mmu *mmu = &vm->mmu;

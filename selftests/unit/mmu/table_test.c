@@ -310,6 +310,42 @@ static void test_logged_writes(void)
 	CHECK_EQ(shared_pages, 0);
 }
 
+/* What is uncached, what the guest may make so, what is encrypted; and that splitting changes none of it. */
+static void test_memory_types(void)
+{
+	struct ost_pte_format format = format_ept;
+	struct ost_table table = { .format = &format, .root = shared_alloc() };
+	struct ost_table_cache cache = {};
+	const u64 types = format.memtype_wb | format.memtype_ignore_guest | 1ULL << 51;
+	bool flush = false;
+
+	format.encrypted = 1ULL << 51;
+	format.addr_mask &= ~format.encrypted;
+	while (cache.nr < 5)
+		cache.pages[cache.nr++] = shared_alloc();
+	CHECK_EQ(ost_table_map(&table, &cache, 5, 5, 1, OST_MAP_WRITABLE, &flush), 0);
+	CHECK_EQ(*entry_at(&table, 5, 1) & types, types);
+	CHECK(*entry_at(&table, 5, 2) & format.encrypted);
+	CHECK_EQ(ost_table_map(&table, &cache, 6, 6, 1, OST_MAP_WRITABLE | OST_MAP_DEVICE, &flush), 0);
+	CHECK_EQ(*entry_at(&table, 6, 1) & types, 0);
+	CHECK(ost_table_allows(&table, 6, true));
+	CHECK_EQ(ost_table_map(&table, &cache, 1024, 1024, 2, OST_MAP_GUEST_TYPES, &flush), 0);
+	CHECK_EQ(*entry_at(&table, 1024, 2) & types, types & ~format.memtype_ignore_guest);
+	CHECK_EQ(ost_table_map(&table, &cache, 1024, 9, 1, OST_MAP_WRITABLE, &flush), 0);
+	CHECK(flush);
+	CHECK_EQ(*entry_at(&table, 1024, 1) & types, types);
+	CHECK_EQ(*entry_at(&table, 1025, 1) & types, types & ~format.memtype_ignore_guest);
+	/* The same page by other types replaces what was there. */
+	flush = false;
+	CHECK_EQ(ost_table_map(&table, &cache, 5, 5, 1, OST_MAP_WRITABLE | OST_MAP_GUEST_TYPES, &flush), 0);
+	CHECK(flush);
+	CHECK_EQ(*entry_at(&table, 5, 1) & types, types & ~format.memtype_ignore_guest);
+	while (cache.nr)
+		shared_free(NULL, cache.pages[--cache.nr], 1);
+	ost_table_free(&format, table.root, 4, shared_free, NULL);
+	CHECK_EQ(shared_pages, 0);
+}
+
 int main(int argc, char **argv)
 {
 	tap_init(argc, argv);
@@ -322,5 +358,6 @@ int main(int argc, char **argv)
 	tap_run("beyond the end", test_beyond_end);
 	tap_run("faults in parallel", test_parallel);
 	tap_run("writes that the CPU notes", test_logged_writes);
+	tap_run("memory types", test_memory_types);
 	return tap_done();
 }
