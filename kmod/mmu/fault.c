@@ -144,6 +144,8 @@ static enum ost_fault_result get_device_pfn(struct fault *fault)
 		goto out;
 	fault->writable = fault->writable && may_write(fault);
 	fault->page = NULL;
+	/* Before the guest can reach it. */
+	WRITE_ONCE(fault->vm->mmu.maps_devices, true);
 	result = OST_FAULT_FIXED;
 out:
 	mmap_read_unlock(mm);

@@ -59,6 +59,7 @@ struct ost_mmu {
 	unsigned long invalidate_start, invalidate_end; /* hva range in progress; guarded by lock */
 	gfn_t overlay_gfn;			/* see ost_mmu_set_overlay() [any: READ_ONCE] */
 	u64 overlay_pfn;			/* 0 for none; both guarded by lock */
+	bool maps_devices;			/* a device's memory is or was mapped [any: READ_ONCE] */
 	bool guest_types;			/* see ost_mmu_set_guest_types(); guarded by lock */
 	u32 manual_log;				/* KVM_DIRTY_LOG_MANUAL_* in force; guarded by slots_lock */
 	u32 ring_entries;			/* of every dirty ring, 0 for none; set before the first vCPU */

@@ -118,6 +118,7 @@ static struct ost_vmx_capabilities capabilities __ro_after_init;
 u32 ost_vmx_vpid_first __read_mostly, ost_vmx_vpid_last __read_mostly;
 int ost_vmx_user_slots[OST_VMX_NR_USER_MSRS] __read_mostly;
 DEFINE_STATIC_KEY_TRUE(ost_vmx_stays_on);
+DEFINE_STATIC_KEY_FALSE(ost_vmx_clears_for_devices);
 
 /* 29.3.2. Memory is cached whatever the guest says (IPAT): its devices are emulated. */
 struct ost_pte_format ost_vmx_pte_format __read_mostly = {
@@ -468,6 +469,8 @@ int ost_vmx_setup(void)
 	 */
 	if (!stay_on || kexec_crash_loaded())
 		static_branch_disable(&ost_vmx_stays_on);
+	if (boot_cpu_has_bug(X86_BUG_MMIO_STALE_DATA) && !cpu_mitigations_off())
+		static_branch_enable(&ost_vmx_clears_for_devices);
 	choose_features(cfg, ept, misc);
 	rdmsrq(MSR_IA32_VMX_CR0_FIXED0, cfg->cr0_fixed);
 	rdmsrq(MSR_IA32_VMX_CR4_FIXED0, cfg->cr4_fixed);

@@ -159,6 +159,14 @@ static void prepare_entries(struct ost_vmx_vcpu *vmx)
 	prepare_speculation(vmx);
 }
 
+/* What the CPU's buffers still hold can be had by reading a device's registers. [irqoff] */
+static void clear_buffers(void)
+{
+	static const u16 selector = __KERNEL_DS;
+
+	asm volatile("verw %0" : : "m" (selector) : "cc");
+}
+
 /* For each. */
 static __always_inline void sync_to_vmcs(struct ost_vmx_vcpu *vmx)
 {
@@ -323,6 +331,8 @@ enum ost_exit_fast ost_vmx_run(struct ost_vcpu *vcpu)
 		ost_fpu_enter_pkru(vcpu);
 		if (unlikely(vcpu->run_end_tsc != OST_NO_RUN_END || vmx->timer_set))
 			ost_vmx_sync_timer(vmx);
+		if (static_branch_unlikely(&ost_vmx_clears_for_devices) && READ_ONCE(vcpu->vm->mmu.maps_devices))
+			clear_buffers();
 		broken = unlikely(ost_vmx_check_entries) && !ost_vmx_check_entry(vmx);
 		entered = likely(!broken) && enter_guest(vmx, again);
 

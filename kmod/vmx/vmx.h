@@ -85,6 +85,8 @@ DECLARE_PER_CPU(struct ost_vmx_cpu, ost_vmx_cpus);
  * docs/decisions.md, "VMX operation in sections".
  */
 DECLARE_STATIC_KEY_TRUE(ost_vmx_stays_on);
+/* May guests that have a device's memory read stale data by it (MMIO stale data)? */
+DECLARE_STATIC_KEY_FALSE(ost_vmx_clears_for_devices);
 static __always_inline bool ost_vmx_kept(void)
 {
 	return OST_CR4_SHADOW && static_branch_likely(&ost_vmx_stays_on);
