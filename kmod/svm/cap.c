@@ -103,6 +103,7 @@ static void fill_caps(void)
 	ost_hw_caps.tsc_max_ratio = GENMASK_ULL(39, 0);
 
 	/* With memory encryption on, tables and guest memory are read through the C-bit like the host's. */
+	ost_svm_pte_format.present = BIT_ULL(0);
 	ost_svm_pte_format.encrypted = sme_me_mask;
 	ost_svm_pte_format.addr_mask = GENMASK_ULL(51, PAGE_SHIFT) & ~sme_me_mask;
 	ost_svm_pte_format.root_levels = ost_hw_caps.root_levels;

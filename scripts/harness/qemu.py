@@ -57,6 +57,9 @@ def _command():
     return [str(pathlib.Path(system))]
 
 
+_PASSED_DISK_SIZE = 16 << 20
+
+
 def _plugin():
     """The plugin that counts instructions; it needs QEMU 9.1 or newer."""
     sources = [_BENCH / name for name in ("count.c", "dear.h", "marker.h", "plugin_api.h")]
@@ -94,6 +97,13 @@ class Qemu(emulator.Emulator):
         does nothing."""
         return 1 if self.options.cpus > 1 else 0
 
+    def _passed_through(self, disk):
+        """An IOMMU, which has to come before other devices, and what is behind it for a guest: an NVMe disk in memory."""
+        coherent = "on" if self.options.passthrough == "coherent" else "off"
+        return ["-device", f"intel-iommu,intremap=on,aw-bits=48,snoop-control={coherent}",
+                "-drive", f"if=none,id=passed,format=raw,file=/proc/self/fd/{disk},file.locking=off",
+                "-device", "nvme,drive=passed,serial=ostler,addr=0x10"]
+
     def check(self):
         if self.options.emulator_log:
             raise cache.Failure("--emulator-log: QEMU has no such log; Bochs has (--emulator bochs)")
@@ -110,6 +120,8 @@ class Qemu(emulator.Emulator):
             words.append("nokaslr")
         if self.spare_cpus():
             words.append("isolcpus=0")
+        if self.options.passthrough:
+            words.append("intel_iommu=on,sm_off")
         return words
 
     def _file_sharing(self):
@@ -146,6 +158,11 @@ class Qemu(emulator.Emulator):
                  "-initrd", f"/proc/self/fd/{archive}", "-append", cmdline]
         if not options.reboots:
             words.append("-no-reboot")
+        passed = [archive]
+        if options.passthrough:
+            passed.append(os.memfd_create("disk"))
+            os.truncate(passed[-1], _PASSED_DISK_SIZE)
+            words += self._passed_through(passed[-1])
         if options.icount:
             words += ["-accel", "tcg,thread=single", "-icount", "shift=0,sleep=off",
                       "-rtc", "base=2026-01-01,clock=vm", "-seed", "1"]
@@ -162,8 +179,9 @@ class Qemu(emulator.Emulator):
                       (f",profile={options.profile.resolve()}" if options.profile else "")]
         if options.gdb:
             words += ["-gdb", "tcp:127.0.0.1:1234"]
-        process = self._spawn(words + self._file_sharing(), others, [archive])
-        os.close(archive)
+        process = self._spawn(words + self._file_sharing(), others, passed)
+        for file in passed:
+            os.close(file)
         self.more = [(self.ports[-1], self._hear)]
         return process
 
