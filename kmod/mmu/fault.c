@@ -322,11 +322,11 @@ static int try_map_overlay(struct fault *fault)
 
 static u32 map_how(const struct fault *fault)
 {
-	u32 how = fault->writable ? OST_MAP_WRITABLE : 0;
+	u32 how = fault->writable * OST_MAP_WRITABLE;
 
-	if (!fault->page)
+	if (unlikely(!fault->page))
 		return how | OST_MAP_DEVICE;
-	return fault->vm->mmu.guest_types ? how | OST_MAP_GUEST_TYPES : how;
+	return unlikely(fault->vm->mmu.guest_types) ? how | OST_MAP_GUEST_TYPES : how;
 }
 
 /* Likewise. */

@@ -39,15 +39,16 @@ static u64 table_entry(const struct ost_pte_format *format, u64 *child)
  * the CPU need not come back for them. Guests may execute everything but large pages where the format
  * says so.
  */
-static u64 leaf_entry(const struct ost_pte_format *format, u64 pfn, int level, u32 how)
+static __always_inline u64 leaf_entry(const struct ost_pte_format *format, u64 pfn, int level, u32 how)
 {
 	u64 entry = (pfn & ~(ost_level_pages(level) - 1)) << 12;
 
-	entry |= format->present | format->user | format->accessed;
-	if (!(how & OST_MAP_DEVICE))
-		entry |= format->encrypted | format->memtype_wb;
-	if (!(how & (OST_MAP_DEVICE | OST_MAP_GUEST_TYPES)))
-		entry |= format->memtype_ignore_guest;
+	entry |= format->present | format->user | format->accessed | format->encrypted | format->memtype_wb |
+		 format->memtype_ignore_guest;
+	if (unlikely(how & (OST_MAP_DEVICE | OST_MAP_GUEST_TYPES)))
+		entry &= ~format->memtype_ignore_guest;
+	if (unlikely(how & OST_MAP_DEVICE))
+		entry &= ~(format->encrypted | format->memtype_wb);
 	if (level == 1 || !format->large_no_exec)
 		entry |= format->exec;
 	if (how & OST_MAP_WRITABLE)
@@ -180,9 +181,18 @@ int ost_table_map(struct ost_table *table, struct ost_table_cache *cache, gfn_t 
 {
 	const struct ost_pte_format *format = table->format;
 	u64 *entries = table->root;
-	int at;
+	int at = format->root_levels;
+	u32 shift = 9 * (at - 1);
 
-	for (at = format->root_levels; at > 1; at--) {
+	/* Mostly all tables are there. */
+	for (; at > level; at--, shift -= 9) {
+		u64 old = READ_ONCE(entries[(gfn >> shift) % OST_TABLE_ENTRIES]);
+
+		if ((old & (format->present | format->leaf)) != format->present)
+			break;
+		entries = child_table(format, old);
+	}
+	for (; at > 1; at--) {
 		u64 *entry = &entries[table_index(gfn, at)];
 		u64 old;
 
