@@ -77,6 +77,9 @@ test-ioctls:			## Random ioctls from several threads, in an emulated host. SEED=
 kvm-selftests: deps-build deps-host	## The kernel's own tests of the KVM ABI, on the node: SERIES=7.3|6.1 T='test...'
 	@selftests/kvm-selftests --series '$(SERIES)' $(if $(VENDOR),--vendor '$(VENDOR)') $(if $(KVM),--kvm) $(T)
 
+kvm-ioctls: deps-build deps-host	## The unit tests of the Rust crate kvm-ioctls, on the node: T='test_run_code...'
+	@selftests/kvm-ioctls $(if $(VENDOR),--vendor '$(VENDOR)') $(if $(KVM),--kvm) $(T)
+
 soak: deps-build deps-host	## The same by the hour: HOURS=, SEED=, VENDOR=, KERNEL= (debug finds most)
 	@selftests/run $(run-options) --seconds $$(awk 'BEGIN { print int(3600 * $(HOURS)) }') ioctls
 
@@ -116,5 +119,5 @@ help:				## This list
 deps-%:
 	@scripts/deps $*
 
-.PHONY: run install all kvm-selftests module vmm clean clean-cache test test-build test-unit test-abi test-guest test-linux \
+.PHONY: run install all kvm-selftests kvm-ioctls module vmm clean clean-cache test test-build test-unit test-abi test-guest test-linux \
 	test-host test-ioctls test-foreign test-fuzz soak debug-kernel bench bench-check check fuzz shell debug help

@@ -28,14 +28,12 @@ def _make(suite):
     return make
 
 
-def command(kernel):
-    """The words that go before make to build for this kernel."""
-    suite = kernel in kernels.SERIES and kernels.SERIES[kernel].toolchain
-    if not suite:
-        return []
-    tree = cache.entry(f"toolchain/{suite}", _make(suite), f"downloading the compiler of {suite}")
-    # A mount namespace of its own: as root, or as the root of a user namespace. The repository and
-    # the cache are seen inside under the paths they have outside; objtool reads /proc.
+def enter(tree):
+    """The words that go before a command to run it with a tree as its root.
+
+    A mount namespace of its own: as root, or as the root of a user namespace. The repository and the cache are seen
+    inside under the paths they have outside; objtool reads /proc.
+    """
     namespaces = ["--mount", "--propagation", "unchanged"]
     if os.geteuid() != 0:
         namespaces.insert(0, "--map-root-user")
@@ -47,3 +45,11 @@ def command(kernel):
         steps.append(f"mount --rbind {shlex.quote(str(folder))} {shlex.quote(inside)}")
     steps.append(f'exec chroot {shlex.quote(str(tree))} "$@"')
     return ["unshare", *namespaces, "sh", "-c", "\n".join(steps), "sh"]
+
+
+def command(kernel):
+    """The words that go before make to build for this kernel."""
+    suite = kernel in kernels.SERIES and kernels.SERIES[kernel].toolchain
+    if not suite:
+        return []
+    return enter(cache.entry(f"toolchain/{suite}", _make(suite), f"downloading the compiler of {suite}"))
