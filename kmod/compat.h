@@ -338,6 +338,19 @@ static inline int ost_follow_device(struct vm_area_struct *vma, unsigned long ad
 #define OST_VFIO_IS_VALID vfio_file_is_group
 #endif
 
+/*
+ * Does the kernel want CPU buffers cleared before guests that have a device's memory (MMIO stale data)? Not where it
+ * wants that before all.
+ */
+static inline bool ost_clears_for_devices(void)
+{
+#ifdef X86_FEATURE_CLEAR_CPU_BUF_VM_MMIO
+	return boot_cpu_has(X86_FEATURE_CLEAR_CPU_BUF_VM_MMIO) && !boot_cpu_has(X86_FEATURE_CLEAR_CPU_BUF_VM);
+#else
+	return static_branch_unlikely(&mmio_stale_data_clear);
+#endif
+}
+
 /* Was the kernel told to do nothing against L1TF? Newer kernels let others see less of that. */
 static inline bool ost_l1tf_off(void)
 {

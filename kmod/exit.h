@@ -39,8 +39,8 @@ int ost_exit_undefined(struct ost_vcpu *vcpu);
 bool ost_foreign_syscall(struct ost_vcpu *vcpu, int *r);
 int ost_exit_xsetbv(struct ost_vcpu *vcpu);
 int ost_exit_rdpmc(struct ost_vcpu *vcpu);
-/* MONITOR or MWAIT. */
 int ost_exit_wbinvd(struct ost_vcpu *vcpu);
+/* MONITOR or MWAIT. */
 int ost_exit_monitor(struct ost_vcpu *vcpu);
 /* PAUSE, in a loop. */
 int ost_exit_pause(struct ost_vcpu *vcpu);

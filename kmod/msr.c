@@ -431,15 +431,15 @@ static int read_arch_capabilities(struct ost_vcpu *vcpu, u32 index, u64 *data, b
 	return 0;
 }
 
-/* TSX_CTRL, MISC_PACKAGE_CTLS, ENERGY_FILTERING, DOITM, MCU_ENUM, MCU_OPT_CTRL twice, XAPIC_DISABLE, OVERCLOCKING */
-#define ARCH_CAPS_OF_MSRS                                                                                    \
-	(ARCH_CAP_TSX_CTRL_MSR | BIT(10) | BIT(11) | BIT(12) | BIT(16) | ARCH_CAP_FB_CLEAR_CTRL | BIT(21) | BIT(23) | \
-	 ARCH_CAP_GDS_CTRL)
+/* Bits that only tell of the CPU; others promise MSRs, and there are none of these. */
+#define ARCH_CAPS_STATEMENTS                                                                                 \
+	(GENMASK_ULL(6, 0) | BIT_ULL(8) | GENMASK_ULL(15, 13) | BIT_ULL(17) | BIT_ULL(19) | BIT_ULL(20) |       \
+	 BIT_ULL(24) | GENMASK_ULL(28, 26) | BIT_ULL(62))
 
 static int write_arch_capabilities(struct ost_vcpu *vcpu, u32 index, u64 data, bool host)
 {
-	/* What a VMM or a guest's former host says of the CPU is theirs, but for MSRs that there are not. */
-	if (!host || (data & ARCH_CAPS_OF_MSRS))
+	/* What a VMM or a guest's former host says of the CPU is theirs. */
+	if (!host || (data & ~ARCH_CAPS_STATEMENTS))
 		return 1;
 	vcpu->msr.arch_capabilities = data;
 	return 0;

@@ -85,8 +85,9 @@ static int stats_show(struct seq_file *m, void *unused)
 
 	mutex_lock(&lock);
 	list_for_each_entry(vm, &vms, link) {
-		seq_printf(m, "vm %llu vcpus %u tables %ld\n", vm->id, ost_nr_vcpus(vm),
-			   atomic_long_read(&vm->mmu.nr_tables));
+		seq_printf(m, "vm %llu vcpus %u tables %ld devices %u noncoherent %u\n", vm->id, ost_nr_vcpus(vm),
+			   atomic_long_read(&vm->mmu.nr_tables), READ_ONCE(vm->mmu.maps_devices),
+			   READ_ONCE(vm->vfio.noncoherent));
 		ost_for_each_vcpu(i, vcpu, vm)
 			show_vcpu(m, vm, vcpu);
 	}

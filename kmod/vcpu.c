@@ -69,10 +69,10 @@ static void load_here(struct ost_vcpu *vcpu)
 
 	/* ost_vcpu_kick() may read it while we still are outside: no order is needed. */
 	WRITE_ONCE(vcpu->cpu, cpu);
-	ost_vfio_ran_on(&vcpu->vm->vfio, cpu);
 	static_call(ost_vcpu_load_hw)(vcpu, cpu);
 	separate_from_last(vcpu);
-	vcpu->loaded = true;
+	WRITE_ONCE(vcpu->loaded, true);
+	ost_vfio_ran_on(&vcpu->vm->vfio, cpu);
 	if (unlikely(last != cpu || check_tsc_unstable()))
 		ost_clock_vcpu_load(vcpu, last != cpu);
 	if (last != cpu && last >= 0)
@@ -85,7 +85,7 @@ static void put_here(struct ost_vcpu *vcpu)
 {
 	vcpu->put_by = current;
 	vcpu->switches_at_put = nr_switches();
-	vcpu->loaded = false;
+	WRITE_ONCE(vcpu->loaded, false);
 	if (unlikely(check_tsc_unstable()))
 		ost_clock_vcpu_put(vcpu);
 	static_call(ost_vcpu_put_hw)(vcpu);

@@ -66,7 +66,9 @@ static void update_coherence(struct ost_device *device)
 	if (noncoherent == vm->vfio.noncoherent)
 		return;
 	/* Nobody has noted where vCPUs have been until now. */
+	mutex_lock(&vm->vfio.lock);
 	cpumask_setall(vm->vfio.cpus);
+	mutex_unlock(&vm->vfio.lock);
 	/* The mask is there and set by then for those who look at it. */
 	smp_store_release(&vm->vfio.noncoherent, noncoherent);
 	ost_mmu_set_guest_types(vm, noncoherent);
@@ -208,6 +210,7 @@ static int make_device(struct ost_vm *vm)
 	struct file *file;
 	int fd, r;
 
+	lockdep_assert_held(&vm->lock);
 	if (vfio->created)
 		return -EBUSY;
 	/* They stay until the VM ends. */
@@ -271,21 +274,24 @@ void ost_vfio_wbinvd(struct ost_vcpu *vcpu)
 {
 	struct ost_vm_vfio *vfio = &vcpu->vm->vfio;
 	struct ost_vcpu *other;
+	int cpu;
 	u32 i;
 
 	if (likely(!smp_load_acquire(&vfio->noncoherent)))
 		return;
 	ost_vcpu_preemptible(vcpu);
-	mutex_lock(&vfio->lock);
-	cpumask_copy(vfio->flushing, vfio->cpus);
-	cpumask_clear(vfio->cpus);
+	if (mutex_lock_killable(&vfio->lock))
+		return;
+	cpumask_clear(vfio->flushing);
+	for_each_cpu(cpu, vfio->cpus)
+		if (cpumask_test_and_clear_cpu(cpu, vfio->cpus))
+			cpumask_set_cpu(cpu, vfio->flushing);
 	/*
-	 * A vCPU notes where it is before it sets the bit: either its bit comes behind the clearing, or it is seen
-	 * here. The barrier is between the clearing and the look.
+	 * A vCPU notes that it is loaded, and where, before it sets its CPU's bit: whose bit was cleared is seen here, if
+	 * it still is there; if it has left, what it wrote is written back below.
 	 */
-	smp_mb();
 	ost_for_each_vcpu(i, other, vcpu->vm)
-		if (READ_ONCE(other->cpu) >= 0)
+		if (READ_ONCE(other->loaded))
 			cpumask_set_cpu(READ_ONCE(other->cpu), vfio->cpus);
 	on_each_cpu_mask(vfio->flushing, write_back, NULL, true);
 	mutex_unlock(&vfio->lock);

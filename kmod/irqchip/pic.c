@@ -152,9 +152,9 @@ int ost_pic_model_peek(const struct ost_pic_model *pic)
 	if (pin < 0)
 		return -1;
 	if (pin != CASCADE)
-		return pic->chip[0].irq_base + pin;
+		return (u8)(pic->chip[0].irq_base + pin);
 	pin = requested(pic, 1);
-	return pic->chip[1].irq_base + (pin < 0 ? SPURIOUS : pin);
+	return (u8)(pic->chip[1].irq_base + (pin < 0 ? SPURIOUS : pin));
 }
 
 u8 ost_pic_model_ack(struct ost_pic_model *pic)

@@ -112,10 +112,22 @@ static enum ost_fault_result get_page_failed(const struct fault *fault, long err
 	}
 }
 
-/*
- * What a driver has mapped as a device's memory. RAM that is mapped so has an owner who counts on nobody else
- * having found it: only what is no RAM. OST_FAULT_FIXED is to go on.
- */
+/* RAM of any kind, the kernel's own image among it: uncached in a guest it would be so beside the kernel's mapping. */
+static bool is_ram(u64 pfn)
+{
+	return page_is_ram(pfn) || (pfn_valid(pfn) && !PageReserved(pfn_to_page(pfn)));
+}
+
+/* vCPUs that are in the guest already have entered it as one without devices. May sleep. */
+static void note_device(struct ost_vm *vm)
+{
+	if (READ_ONCE(vm->mmu.maps_devices))
+		return;
+	WRITE_ONCE(vm->mmu.maps_devices, true);
+	ost_request_all(vm, OST_REQ_LEAVE);
+}
+
+/* What a driver has mapped as a device's memory; RAM that is mapped so is not for guests. OST_FAULT_FIXED is to go on. */
 static enum ost_fault_result get_device_pfn(struct fault *fault)
 {
 	enum ost_fault_result result = OST_FAULT_BAD;
@@ -133,22 +145,26 @@ static enum ost_fault_result get_device_pfn(struct fault *fault)
 	if (r || (fault->write && !fault->writable)) {
 		/* The driver may map it only now. */
 		r = fixup_user_fault(mm, fault->hva, fault->write ? FAULT_FLAG_WRITE : 0, &unlocked);
+		if (r) {
+			result = get_page_failed(fault, r);
+			goto out;
+		}
 		if (unlocked)
 			result = OST_FAULT_AGAIN;
-		else if (!r)
+		else
 			r = ost_follow_device(vma, fault->hva, &fault->pfn, &fault->writable);
 		if (r || unlocked || (fault->write && !fault->writable))
 			goto out;
 	}
-	if (pfn_valid(fault->pfn) && !PageReserved(pfn_to_page(fault->pfn)))
+	if (is_ram(fault->pfn))
 		goto out;
 	fault->writable = fault->writable && may_write(fault);
 	fault->page = NULL;
-	/* Before the guest can reach it. */
-	WRITE_ONCE(fault->vm->mmu.maps_devices, true);
 	result = OST_FAULT_FIXED;
 out:
 	mmap_read_unlock(mm);
+	if (result == OST_FAULT_FIXED)
+		note_device(fault->vm);
 	return result;
 }
 

@@ -469,7 +469,7 @@ int ost_vmx_setup(void)
 	 */
 	if (!stay_on || kexec_crash_loaded())
 		static_branch_disable(&ost_vmx_stays_on);
-	if (boot_cpu_has_bug(X86_BUG_MMIO_STALE_DATA) && !cpu_mitigations_off())
+	if (ost_clears_for_devices())
 		static_branch_enable(&ost_vmx_clears_for_devices);
 	choose_features(cfg, ept, misc);
 	rdmsrq(MSR_IA32_VMX_CR0_FIXED0, cfg->cr0_fixed);

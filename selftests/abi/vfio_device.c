@@ -101,6 +101,35 @@ TEST_F(vfio_device, attributes)
 	close(fd);
 }
 
+GUEST_CODE(reader, 64,
+	   "movb 0x40000000, %al\n"
+	   "outb %al, $0x10\n");
+
+/* RAM of the kernel's that it has mapped into processes is no device's, and is not given to guests uncached. */
+TEST_F(vfio_device, no_ram)
+{
+	FILE *maps = fopen("/proc/self/maps", "r");
+	unsigned long start = 0, end;
+	char line[256];
+
+	ASSERT_NE(NULL, maps);
+	while (fgets(line, sizeof(line), maps)) {
+		if (strstr(line, "[vvar]") && sscanf(line, "%lx-%lx", &start, &end) == 2)
+			break;
+		start = 0;
+	}
+	fclose(maps);
+	if (!start)
+		SKIP(return, "there is no [vvar]");
+	if (dev_is_reference())
+		SKIP(return, "the stock module maps it, cached");
+	ASSERT_EQ(0, vm_set_slot(&self->vm, 1, KVM_MEM_READONLY, 0x40000000, VM_PAGE_SIZE, (void *)start));
+	vm_load(&self->vm, VM_CODE_GPA, reader);
+	ASSERT_EQ(0, vcpu_long_mode(&self->vm, &self->vm.vcpu[0], VM_CODE_GPA));
+	EXPECT_EQ(-1, ioctl(self->vm.vcpu[0].fd, KVM_RUN, 0));
+	EXPECT_EQ(EFAULT, errno);
+}
+
 /* The device is the last that holds the VM. */
 TEST_F(vfio_device, outlives_the_vm)
 {
