@@ -57,7 +57,13 @@ def _installer(tree, scratch):
         shutil.copy(folder / name, tree / "opt/guests" / f"installer-{name}")
 
 
-_ADDITIONS = {"libvirt": _libvirt, "uefi": _uefi, "installer": _installer}
+def _gvisor(tree, scratch):
+    """gVisor's runsc, a static program; of trixie, for bookworm's is of 2022."""
+    debian.unpack("trixie", ["runsc"], scratch)
+    shutil.copy(scratch / "usr/bin/runsc", tree / "bin/runsc")
+
+
+_ADDITIONS = {"libvirt": _libvirt, "uefi": _uefi, "installer": _installer, "gvisor": _gvisor}
 
 
 def tree(name):
