@@ -830,13 +830,19 @@ int ost_exit_wrmsr(struct ost_vcpu *vcpu)
 
 /* --- the ABI --- */
 
+/* The node tells of IA32_ARCH_CAPABILITIES on every host; guests have it where CPUID may say so. */
+static bool guests_may_have(const struct row *row)
+{
+	return row->first != MSR_IA32_ARCH_CAPABILITIES || ost_supported(ARCH_CAPS);
+}
+
 /* Writes the indexes of all rows with `flag` to `to` (NULL: only counts), up to `room` of them. */
 static int list_rows(u32 flag, u32 __user *to, u32 *count)
 {
 	u32 i, index, n = 0;
 
 	for (i = 0; i < ARRAY_SIZE(table); i++) {
-		if (!present[i] || !(table[i].flags & flag))
+		if (!present[i] || !(table[i].flags & flag) || (flag == SAVED && !guests_may_have(&table[i])))
 			continue;
 		for (index = table[i].first; index <= table[i].last; index++, n++) {
 			if (to && put_user(index, to + n))
