@@ -140,9 +140,12 @@ static bool ring_add(struct ost_vm *vm, struct ost_dirty_ring *ring, u32 slot_id
 		entry = &ring->entries[ring->added & (vm->mmu.ring_entries - 1)];
 		entry->slot = slot_id;
 		entry->offset = page;
-		/* Who sees the flag sees the rest. */
-		smp_store_release(&entry->flags, KVM_DIRTY_GFN_F_DIRTY);
+		/*
+		 * Who sees the flag sees the rest, and that the entry is in the ring: the VMM may give it back at once, and
+		 * counts on every one that it has found being taken.
+		 */
 		WRITE_ONCE(ring->added, ring->added + 1);
+		smp_store_release(&entry->flags, KVM_DIRTY_GFN_F_DIRTY);
 	}
 	raw_spin_unlock_irqrestore(&ring->lock, flags);
 	return room;
